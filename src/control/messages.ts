@@ -1,0 +1,87 @@
+import type { FailureFacts } from '../model/failure.ts';
+import type { StatusEvent, StatusSnapshot } from '../model/status.ts';
+
+/** Raised when an older client or supervisor could misread a message. */
+export const PROTOCOL_VERSION = 1;
+
+/** Where a request comes from: names are resolved from `cwd`, the agent is that of the caller. */
+export interface Caller {
+  readonly cwd: string;
+  /** The caller's SSH_AUTH_SOCK. */
+  readonly authSock?: string;
+}
+
+/** Which tunnels are meant: names or paths of profiles, every profile with a tag, or all. */
+export type Selection = { readonly names: readonly string[] } | { readonly tag: string } | { readonly all: true };
+
+/** A question that is open now. */
+export interface OpenQuestion {
+  readonly id: string;
+  readonly tunnel: string;
+  readonly kind: 'passphrase' | 'password' | 'code' | 'host-key' | 'confirm';
+  readonly subject: string;
+  readonly prompt: string;
+  readonly detail: string;
+  readonly echo: boolean;
+}
+
+/** Every request and its answer (JSON-RPC 2.0 over newline-delimited JSON). */
+export interface Methods {
+  /** Must come first. A client of another protocol version is told so and may still ask for `stop`. */
+  hello: {
+    params: { readonly protocol: number; readonly version: string };
+    result: { readonly protocol: number; readonly version: string; readonly pid: number; readonly startedAt: string };
+  };
+  /** Resolves, checks and starts; answers before the links are up. `attend`: ask me while I am connected. */
+  up: {
+    params: { readonly select: Selection; readonly caller: Caller; readonly attend: boolean };
+    result: { readonly tunnels: readonly UpTunnel[] };
+  };
+  /** Answers when all of them are down. */
+  down: {
+    params: { readonly select: Selection; readonly drainMs: number; readonly caller: Caller };
+    result: { readonly tunnels: readonly string[] };
+  };
+  restart: {
+    params: { readonly select: Selection; readonly caller: Caller; readonly attend: boolean };
+    result: { readonly tunnels: readonly UpTunnel[] };
+  };
+  reload: {
+    params: { readonly select: Selection; readonly caller: Caller };
+    result: { readonly tunnels: readonly UpTunnel[] };
+  };
+  status: { params: Record<string, never>; result: StatusSnapshot };
+  /** Answers with the snapshot; every later event comes as the notification `event`. */
+  subscribe: { params: Record<string, never>; result: StatusSnapshot };
+  /** This connection's person answers questions of these tunnels (null: of all), and waiting ones log in again now. */
+  attend: {
+    params: { readonly names: readonly string[] | null; readonly caller: Caller };
+    result: { readonly waiting: readonly string[] };
+  };
+  answer: { params: { readonly id: string; readonly answer: string }; result: { readonly accepted: boolean } };
+  /** This person will not answer; the question stays open for others. */
+  decline: { params: { readonly id: string }; result: { readonly accepted: boolean } };
+  /** Ends the supervisor; what was wanted is kept for the next one. */
+  stop: { params: Record<string, never>; result: Record<string, never> };
+}
+export type Method = keyof Methods;
+
+export interface UpTunnel {
+  readonly name: string;
+  /** It was wanted before this call. */
+  readonly already: boolean;
+  /** Its profile had changed, and the change was applied. */
+  readonly reloaded: boolean;
+}
+
+/** What the supervisor sends by itself. */
+export interface Notifications {
+  event: StatusEvent;
+  question: OpenQuestion;
+  /** Answered elsewhere, or the login ended. */
+  withdrawn: { readonly id: string };
+}
+export type Notification = keyof Notifications;
+
+/** `error.data` of a JSON-RPC error. */
+export type ErrorData = FailureFacts;

@@ -1,0 +1,90 @@
+import type { Endpoint } from '../model/endpoint.ts';
+import type { TunnelError } from '../model/failure.ts';
+import type { HopPlan, Plan } from '../model/plan.ts';
+import type { Ask } from './ask.ts';
+
+/** Who the forwarded connection came from (RFC 4254 section 7.2). */
+export interface Originator {
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * One forwarded connection inside SSH, as two directions of bytes. The hot path speaks to it directly: it is no Node
+ * stream, so that window, slab and queue limits can live behind it. Nothing here throws after the channel has closed.
+ */
+export interface Channel {
+  /** Names the one reader, once, and starts the flow: what came before `attach` was kept. */
+  attach(sink: ChannelSink): void;
+  /** Sends bytes on. False: the channel took them, but hold the source back until `sink.drain()`. The chunk is ours from now on. */
+  write(chunk: Buffer): boolean;
+  /** EOF in our direction (RFC 4254 section 5.3); the other direction goes on. */
+  end(): void;
+  /** Closes both directions at once, without waiting for what is queued. Safe to call twice. `closed` follows. */
+  abort(): void;
+  /** Holds back `sink.data`: the window fills and the far side stops. Bounded memory is the promise. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface ChannelSink {
+  data(chunk: Buffer): void;
+  /** The far side's EOF. */
+  end(): void;
+  drain(): void;
+  /** Once, after which nothing else comes. The error says how it was cut; without one the close was clean. */
+  closed(error?: TunnelError): void;
+}
+
+/** One live SSH connection, logged in, over all its hops. Made by a `Dial`, owned by one SshLink. */
+export interface Transport {
+  /** What was negotiated with the last hop, for `status -v`, by OpenSSH's names. */
+  readonly facts: TransportFacts;
+  /** Bytes read from the network so far: growth is proof of life. */
+  readonly receivedBytes: number;
+  /** Opens `direct-tcpip` or `direct-streamlocal@openssh.com`. Rejects with TARGET_REFUSED, TARGET_PROHIBITED,
+   * CHANNEL_TIMEOUT (its own deadline), CONNECTION_LOST, or the signal's reason. */
+  openDirect(target: Endpoint, originator: Originator, signal: AbortSignal): Promise<Channel>;
+  /** Asks the server to listen (`tcpip-forward`, `streamlocal-forward@openssh.com`). @returns where it really listens */
+  requestForward(bind: Endpoint, onChannel: OnIncoming, signal: AbortSignal): Promise<Endpoint>;
+  cancelForward(bind: Endpoint, signal: AbortSignal): Promise<void>;
+  /** Sends a keepalive and resolves with its round trip in ms once answered; rejects when the connection ends first.
+   * It has no deadline of its own: liveness is judged by `receivedBytes`. */
+  ping(): Promise<number>;
+  /** Says goodbye (SSH_MSG_DISCONNECT) and closes; `destroy` does not even say that. Both safe to call twice. */
+  close(): void;
+  destroy(reason: TunnelError): void;
+  /** Called once with what ended it, whoever it was; at once where it has ended already. */
+  onClosed(callback: (reason: TunnelError) => void): void;
+}
+
+export type OnIncoming = (incoming: { readonly originator: Originator; accept(): Channel; refuse(): void }) => void;
+
+export interface TransportFacts {
+  readonly serverVersion: string;
+  readonly kex: string;
+  readonly hostKey: string;
+  readonly cipher: string;
+  readonly mac: string;
+  readonly compression: string;
+  /** Words for a person: no native addon, strict key exchange missing, … */
+  readonly notes: readonly string[];
+}
+
+/** Makes one SSH connection through the hops. Rejects with a TunnelError; leaves nothing open when it does. */
+export type Dial = (request: DialRequest) => Promise<Transport>;
+
+export interface DialRequest {
+  readonly hops: readonly HopPlan[];
+  readonly timeouts: Plan['timeouts'];
+  readonly secrets: Plan['secrets'];
+  /** SSH_AUTH_SOCK of the last caller: what a hop's agent 'environment' means. */
+  readonly agentSocket: string | undefined;
+  /** Asks the person; every deadline of the dial stands still meanwhile. */
+  readonly ask: Ask;
+  /** `authenticating` begins once the host key of the last hop is trusted. */
+  readonly onPhase: (phase: 'connecting' | 'authenticating') => void;
+  /** Something that the person should read in the log: the server's banner (cleaned), an agent that did not answer. */
+  readonly onNote: (message: string) => void;
+  readonly signal: AbortSignal;
+}

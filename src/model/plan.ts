@@ -1,0 +1,109 @@
+import type { Endpoint } from './endpoint.ts';
+
+/** What will run: every default filled (by `plan/resolve.ts` and nobody else), every time in milliseconds. JSON-safe. */
+export interface Plan {
+  readonly name: string;
+  /** The profile's file, absolute; '' for a plan that a program made itself. */
+  readonly file: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  /** The way to the SSH server, the server itself last. Empty only where no forward needs SSH. */
+  readonly hops: readonly HopPlan[];
+  readonly forwards: readonly ForwardPlan[];
+  readonly keepalive: { readonly intervalMs: number; readonly maxMissed: number };
+  /** `giveUpAfterMs`: Infinity is written null, for JSON's sake. */
+  readonly reconnect: { readonly initialMs: number; readonly maxMs: number; readonly giveUpAfterMs: number | null };
+  readonly timeouts: { readonly connectMs: number; readonly loginMs: number; readonly channelMs: number };
+  readonly limits: { readonly connections: number; readonly perClient: number };
+  /** `holdMs` counts from accept to the open channel, outages included. */
+  readonly whileDown: { readonly hold: boolean; readonly holdMs: number; readonly queue: number };
+  readonly probe: { readonly everyMs: number; readonly timeoutMs: number };
+  /** Where each secret comes from, by its kind; a source that has nothing falls through to asking a person. */
+  readonly secrets: { readonly password: SecretSource; readonly passphrase: SecretSource; readonly totp: SecretSource };
+  readonly connections: number;
+  readonly after: readonly string[];
+  readonly hooks: {
+    readonly up: HookCommand | null;
+    readonly down: HookCommand | null;
+    readonly waiting: HookCommand | null;
+  };
+  /** What the person should know and nobody else says: an ssh_config option that cannot be honoured, and the like. */
+  readonly warnings: readonly string[];
+}
+
+/** One SSH server on the way. */
+export interface HopPlan {
+  /** What the person wrote: `alice@pop.example.org`, an alias. For messages and known-host prompts. */
+  readonly label: string;
+  /** Where the TCP connection goes. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** The name that known_hosts is asked for: HostKeyAlias, else the host as typed or resolved by ssh_config. */
+  readonly hostKeyName: string;
+  readonly addressFamily: 'any' | 'inet' | 'inet6';
+  /** Local address to dial from; null lets the system choose. */
+  readonly bindAddress: string | null;
+  /** A shell line whose stdin and stdout are the connection, tokens expanded; null dials `host`. */
+  readonly proxyCommand: string | null;
+  /** Identity files in the order to try, absolute, tokens expanded. `explicit`: named by the person rather than a default. */
+  readonly identities: readonly { readonly file: string; readonly explicit: boolean }[];
+  readonly certificates: readonly string[];
+  readonly identitiesOnly: boolean;
+  /** Where the agent listens: a path; 'environment' is SSH_AUTH_SOCK of the last caller; null is no agent. */
+  readonly agent: string | null;
+  readonly auth: readonly AuthMethod[];
+  /** Files asked for host keys, user's first, absolute. New keys are appended to the first. */
+  readonly knownHosts: readonly string[];
+  readonly hostKey: HostKeyPolicy;
+  readonly hashKnownHosts: boolean;
+  /** Host-key rotation (UpdateHostKeys): learn, ask the person, or leave alone. */
+  readonly updateHostKeys: 'yes' | 'ask' | 'no';
+  readonly compression: boolean;
+  /** OpenSSH's names, a leading +, - or ^ on the first as OpenSSH reads them; null is our own order. */
+  readonly ciphers: readonly string[] | null;
+  readonly kex: readonly string[] | null;
+  readonly macs: readonly string[] | null;
+  readonly hostKeyAlgorithms: readonly string[] | null;
+  readonly legacy: boolean;
+  /** Rekey after so many bytes or ms; null is the default of 1 GiB and one hour. */
+  readonly rekey: { readonly bytes: number | null; readonly everyMs: number | null };
+}
+
+export type AuthMethod = 'publickey' | 'keyboard-interactive' | 'password';
+
+/** `strict`: unknown asks on a terminal and is refused elsewhere. A changed key is refused by each. */
+export type HostKeyPolicy =
+  | { readonly kind: 'strict' | 'accept-new' }
+  | { readonly kind: 'fingerprint'; readonly fingerprints: readonly string[] };
+
+export type SecretSource =
+  | { readonly kind: 'keychain' | 'vault' | 'prompt' }
+  | { readonly kind: 'command'; readonly argv: readonly string[] }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** A string runs through the person's shell, as written; a list is an argument vector. */
+export type HookCommand = string | readonly string[];
+
+/** The kinds of forward that this version runs; the schema names the others as not supported yet. */
+export type ForwardPlan = LocalForwardPlan;
+
+interface ListenerPlan {
+  /** Unique in its profile: the given name, else made from the bind address. */
+  readonly name: string;
+  /** `localhost` means 127.0.0.1 and ::1 together; port 0 one that is free on both. */
+  readonly bind: Endpoint;
+  /** Client addresses in CIDR form; null is everybody who can reach the bind address. */
+  readonly allow: readonly string[] | null;
+  readonly expect: Expectation | null;
+}
+
+export interface LocalForwardPlan extends ListenerPlan {
+  readonly kind: 'local';
+  /** Resolved by the SSH server. */
+  readonly target: Endpoint;
+}
+
+export type Expectation =
+  | { readonly kind: 'tcp' | 'pop3' | 'imap' | 'smtp' | 'http' | 'tls' | 'ssh' }
+  | { readonly kind: 'banner'; readonly pattern: string };

@@ -1,0 +1,89 @@
+import type { FailureCode } from './failure.ts';
+
+/** `tunnel status --json`, version 1. Relied on from outside: fields are added, never renamed. */
+export interface StatusSnapshot {
+  readonly version: 1;
+  readonly supervisor: SupervisorStatus | null;
+  readonly tunnels: readonly TunnelStatus[];
+}
+
+export interface SupervisorStatus {
+  readonly pid: number;
+  /** ISO 8601 UTC, as every time here. */
+  readonly startedAt: string;
+  readonly version: string;
+}
+
+export type TunnelState = 'stopped' | 'idle' | 'connecting' | 'up' | 'retrying' | 'waiting' | 'failed' | 'stopping';
+export type ForwardState = 'stopped' | 'idle' | 'connecting' | 'up' | 'retrying' | 'failed';
+export type ForwardKind = 'local' | 'remote' | 'socks' | 'remote-socks' | 'trigger' | 'relay';
+export type Health = 'ok' | 'failing';
+
+export interface TunnelStatus {
+  readonly name: string;
+  readonly state: TunnelState;
+  readonly since: string;
+  /** The SSH server as the person wrote it; null for a profile of relays alone. */
+  readonly via: string | null;
+  readonly latencyMs: number | null;
+  readonly reconnects: number;
+  readonly lastError: ErrorStatus | null;
+  readonly nextRetryAt: string | null;
+  readonly forwards: readonly ForwardStatus[];
+}
+
+export interface ForwardStatus {
+  readonly name: string;
+  readonly kind: ForwardKind;
+  /** Ends in the port that is really bound. */
+  readonly bind: string;
+  readonly target: string;
+  readonly state: ForwardState;
+  readonly health: Health | null;
+  readonly openConnections: number;
+  readonly totalConnections: number;
+  /** From the target to the client. */
+  readonly receivedBytes: number;
+  /** From the client to the target. */
+  readonly sentBytes: number;
+  readonly lastError: ErrorStatus | null;
+}
+
+export interface ErrorStatus {
+  readonly code: FailureCode;
+  readonly message: string;
+  readonly hint: string;
+  readonly at: string;
+}
+
+/** The one stream of facts, after a snapshot: what `logs` keeps, `watch` draws and `up` waits for. JSON-safe. */
+export type StatusEvent =
+  /** The tunnel as it is now: sent on every change that `status` would show, byte counts apart. */
+  | { readonly event: 'tunnel'; readonly at: string; readonly tunnel: string; readonly status: TunnelStatus }
+  | { readonly event: 'removed'; readonly at: string; readonly tunnel: string }
+  /** One finished connection of a client. */
+  | ({ readonly event: 'connection'; readonly at: string; readonly tunnel: string } & ConnectionRecord)
+  /** A sentence for the log: a warning, a notice of the server, a hook's output. `repeated`: so many alike were folded into it. */
+  | {
+      readonly event: 'note';
+      readonly at: string;
+      readonly tunnel: string | null;
+      readonly level: 'info' | 'warn' | 'error';
+      readonly code?: FailureCode;
+      readonly message: string;
+      readonly repeated?: number;
+    };
+
+export interface ConnectionRecord {
+  readonly forward: string;
+  /** `address:port` of the client, or 'unix'. */
+  readonly client: string;
+  readonly target: string;
+  readonly durationMs: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  /** `done`: both ways ended by themselves; otherwise why it was cut. */
+  readonly end: 'done' | 'reset' | FailureCode;
+  /** Plain words for `end`, where there is more to say. */
+  readonly reason?: string;
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/{unit,integration,e2e}/**/*.test.ts'],
+    // A hang is a failure, and soon (style: within 10 s); a test that waits out a promised delay says so itself.
+    testTimeout: 10_000,
+    hookTimeout: 20_000,
+    pool: 'forks',
+    passWithNoTests: false,
+    allowOnly: false,
+  },
+});
