@@ -1,29 +1,9 @@
 import type { FailureFacts } from '../model/failure.ts';
+import type { Caller, OpenQuestion, Selection, UpTunnel } from '../model/request.ts';
 import type { StatusEvent, StatusSnapshot } from '../model/status.ts';
 
 /** Raised when an older client or supervisor could misread a message. */
 export const PROTOCOL_VERSION = 1;
-
-/** Where a request comes from: names are resolved from `cwd`, the agent is that of the caller. */
-export interface Caller {
-  readonly cwd: string;
-  /** The caller's SSH_AUTH_SOCK. */
-  readonly authSock?: string;
-}
-
-/** Which tunnels are meant: names or paths of profiles, every profile with a tag, or all. */
-export type Selection = { readonly names: readonly string[] } | { readonly tag: string } | { readonly all: true };
-
-/** A question that is open now. */
-export interface OpenQuestion {
-  readonly id: string;
-  readonly tunnel: string;
-  readonly kind: 'passphrase' | 'password' | 'code' | 'host-key' | 'confirm';
-  readonly subject: string;
-  readonly prompt: string;
-  readonly detail: string;
-  readonly echo: boolean;
-}
 
 /** Every request and its answer (JSON-RPC 2.0 over newline-delimited JSON). */
 export interface Methods {
@@ -65,14 +45,6 @@ export interface Methods {
   stop: { params: Record<string, never>; result: Record<string, never> };
 }
 export type Method = keyof Methods;
-
-export interface UpTunnel {
-  readonly name: string;
-  /** It was wanted before this call. */
-  readonly already: boolean;
-  /** Its profile had changed, and the change was applied. */
-  readonly reloaded: boolean;
-}
 
 /** What the supervisor sends by itself. */
 export interface Notifications {
