@@ -1,0 +1,227 @@
+import { spawn, execFile, type ChildProcess } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, connect } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { eventually } from './eventually.ts';
+
+const run = promisify(execFile);
+
+export interface SshdOptions {
+  /** Lines of sshd_config: they stand first, and sshd takes the first value. */
+  readonly config?: readonly string[];
+  readonly hostKeyTypes?: readonly ('ed25519' | 'ecdsa' | 'rsa')[];
+  readonly binary?: string;
+}
+
+/** Debian's own place; another sshd may be named for tests of other versions. */
+export const SSHD = process.env['TUNNEL_TEST_SSHD'] ?? '/usr/sbin/sshd';
+
+/**
+ * Starts a real OpenSSH server on a free loopback port with keys, log and folder of its own. It lets the current user
+ * in with `identityFile`. The caller stops it: `await using sshd = await startSshd()` or `sshd.stop()`.
+ */
+export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
+  const dir = await mkdtemp(join(tmpdir(), 'tunnel-sshd-'));
+  const types = options.hostKeyTypes ?? ['ed25519'];
+  await makeKey(join(dir, 'user_key'), 'ed25519');
+  for (const type of types) await makeKey(join(dir, `host_${type}`), type);
+  await writeFile(join(dir, 'authorized_keys'), await readFile(join(dir, 'user_key.pub')), { mode: 0o600 });
+  // sshd run by root wants its privilege separation folder; the Debian service makes it at boot.
+  if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
+  const sshd = new TestSshd(dir, options.binary ?? SSHD, await freePort());
+  await sshd.configure(options.config ?? [], types);
+  await sshd.start();
+  return sshd;
+}
+
+export class TestSshd {
+  readonly dir: string;
+  readonly port: number;
+  readonly user = userInfo().username;
+  /** Private key that logs in; no passphrase. */
+  readonly identityFile: string;
+  /** A known_hosts file that names this server rightly, on whatever loopback port a test's path reaches it. */
+  readonly knownHostsFile: string;
+  readonly authorizedKeysFile: string;
+  readonly #binary: string;
+  #child: ChildProcess | undefined;
+  #log = '';
+
+  constructor(dir: string, binary: string, port: number) {
+    this.dir = dir;
+    this.port = port;
+    this.#binary = binary;
+    this.identityFile = join(dir, 'user_key');
+    this.knownHostsFile = join(dir, 'known_hosts');
+    this.authorizedKeysFile = join(dir, 'authorized_keys');
+  }
+
+  /** Writes sshd_config anew; takes effect at the next `start`. */
+  async configure(extra: readonly string[], hostKeyTypes: readonly string[]): Promise<void> {
+    const lines = [
+      ...extra,
+      `Port ${this.port}`,
+      'ListenAddress 127.0.0.1',
+      ...hostKeyTypes.map((type) => `HostKey ${join(this.dir, `host_${type}`)}`),
+      `AuthorizedKeysFile ${this.authorizedKeysFile}`,
+      'PidFile none',
+      'StrictModes no',
+      'UsePAM no',
+      'UseDNS no',
+      'PermitRootLogin yes',
+      'PasswordAuthentication no',
+      'MaxStartups 200:30:400',
+      'LogLevel VERBOSE',
+    ];
+    await writeFile(join(this.dir, 'sshd_config'), `${lines.join('\n')}\n`);
+    await this.#writeKnownHosts(hostKeyTypes);
+  }
+
+  /** Starts the server on its port and returns once it answers there. */
+  async start(): Promise<void> {
+    const child = spawn(this.#binary, ['-D', '-e', '-f', join(this.dir, 'sshd_config')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
+    this.#child = child;
+    let gone = false;
+    child.once('exit', () => (gone = true));
+    await eventually(
+      async () => {
+        if (gone) return 'gone';
+        return (await answers(this.port)) ? 'there' : undefined;
+      },
+      { what: `sshd on port ${this.port}` },
+    );
+    if (gone) throw new Error(`sshd did not start: ${this.#log}`);
+  }
+
+  /** Everything that the server has logged so far. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** How many logins the server has accepted so far. */
+  get logins(): number {
+    return this.#log.match(/^Accepted \S+ for /gm)?.length ?? 0;
+  }
+
+  /** Connections that the server has seen, logged in or not. */
+  get connections(): number {
+    return this.#log.match(/^Connection from /gm)?.length ?? 0;
+  }
+
+  get address(): string {
+    return `${this.user}@127.0.0.1:${this.port}`;
+  }
+
+  /** Ends the listener and every session, as a server's restart or crash does. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const sessions = await descendants(child.pid);
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    signalAll(sessions, 'SIGKILL');
+    await exited;
+  }
+
+  /** Ends the sessions and leaves the listener: each client is cut off and may come back at once. */
+  async killSessions(): Promise<void> {
+    if (this.#child?.pid !== undefined) signalAll(await descendants(this.#child.pid), 'SIGKILL');
+  }
+
+  /** Stops the server and its sessions without a word on the wire, as a dead route does. */
+  async freeze(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid !== undefined) signalAll([pid, ...(await descendants(pid))], 'SIGSTOP');
+  }
+
+  async thaw(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid !== undefined) signalAll([pid, ...(await descendants(pid))], 'SIGCONT');
+  }
+
+  /** Gives the server another host key of that type; takes effect at the next `start`. */
+  async changeHostKey(type: 'ed25519' | 'ecdsa' | 'rsa' = 'ed25519'): Promise<void> {
+    const file = join(this.dir, `host_${type}`);
+    await rm(file);
+    await rm(`${file}.pub`);
+    await makeKey(file, type);
+  }
+
+  /** Resident memory and CPU time of the server's processes. */
+  async pids(): Promise<readonly number[]> {
+    const pid = this.#child?.pid;
+    return pid === undefined ? [] : [pid, ...(await descendants(pid))];
+  }
+
+  async stop(): Promise<void> {
+    await this.thaw();
+    await this.kill();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #writeKnownHosts(types: readonly string[]): Promise<void> {
+    const keys = await Promise.all(types.map((type) => readFile(join(this.dir, `host_${type}.pub`), 'utf8')));
+    const lines = keys.map((key) => `[127.0.0.1]:* ${key.split(' ').slice(0, 2).join(' ')}\n`);
+    await writeFile(this.knownHostsFile, lines.join(''), { mode: 0o600 });
+  }
+}
+
+/** Makes a key pair as `ssh-keygen` does, with a passphrase where one is given. */
+export async function makeKey(file: string, type: 'ed25519' | 'ecdsa' | 'rsa', passphrase = ''): Promise<void> {
+  await run('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', 'test', '-f', file]);
+}
+
+/** A loopback port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('No port was free');
+  return address.port;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('data', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+    socket.once('data', () => socket.destroy());
+  });
+}
+
+async function descendants(root: number): Promise<readonly number[]> {
+  const parents = new Map<number, number>();
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => ''); // it may have ended meanwhile
+    const parent = /^\d+ \(.*\) \S (\d+)/s.exec(stat)?.[1];
+    if (parent !== undefined) parents.set(Number(entry), Number(parent));
+  }
+  const found: number[] = [];
+  let ring = [root];
+  while (ring.length > 0) {
+    ring = [...parents].filter(([, parent]) => ring.includes(parent)).map(([pid]) => pid);
+    found.push(...ring);
+  }
+  return found;
+}
+
+function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it ended by itself
+    }
+  }
+}
