@@ -1,0 +1,56 @@
+import type { Theme } from './theme.ts';
+
+/** The two streams of a command: stdout is data, stderr is talk. Lines are given without their newline. */
+export interface Output {
+  /** Colours for what goes to stdout. */
+  readonly theme: Theme;
+  /** Colours for what goes to stderr. */
+  readonly talkTheme: Theme;
+  /** Columns of stdout where it is a terminal; undefined elsewhere, and nothing is cut. */
+  readonly columns: number | undefined;
+  /** Data, for people: never under --json. */
+  data(text: string): void;
+  /** Data, for programs: one object, indented for the eye. */
+  json(value: unknown): void;
+  /** Data, for programs: one object of a stream, on one line. */
+  jsonLine(value: unknown): void;
+  /** Talk; silent under --quiet. */
+  say(text: string): void;
+  /** Talk that --quiet does not silence: warnings and errors. */
+  warn(text: string): void;
+  /** Talk that only -v shows. */
+  detail(text: string): void;
+  /** Clears the terminal that stdout is and writes there, for `--watch`. */
+  redraw(text: string): void;
+}
+
+export interface OutputOptions {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly theme: Theme;
+  readonly talkTheme: Theme;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+/** Home, then everything from there on erased: no flicker, and nothing of the scrollback is lost. */
+const CLEAR = '\x1b[H\x1b[J';
+
+/** Output to the given streams. A reader that goes away (EPIPE) is main's to handle: it listens on the streams. */
+export function streamOutput(options: OutputOptions): Output {
+  const { stdout, stderr, theme, talkTheme, quiet, verbose } = options;
+  const talk = (text: string): void => void stderr.write(`${text}\n`);
+  const data = (text: string): void => void stdout.write(`${text}\n`);
+  return {
+    theme,
+    talkTheme,
+    columns: stdout.isTTY ? stdout.columns : undefined,
+    data,
+    json: (value) => data(JSON.stringify(value, null, 2)),
+    jsonLine: (value) => data(JSON.stringify(value)),
+    say: (text) => (quiet ? undefined : talk(text)),
+    warn: talk,
+    detail: (text) => (verbose && !quiet ? talk(text) : undefined),
+    redraw: (text) => void stdout.write(`${CLEAR}${text}\n`),
+  };
+}

@@ -1,0 +1,388 @@
+import type { Run } from './command.ts';
+
+/** One row of the command line: what main registers, help prints and completion offers. */
+export interface VerbSpec {
+  readonly name: string;
+  readonly group: 'Tunnels' | 'Profiles' | 'Scripts and service';
+  /** For the overview: 30 characters at most, so that two columns fit a screen. */
+  readonly brief: string;
+  /** For `tunnel help VERB`: a few lines of at most 80 characters. */
+  readonly about: string;
+  /** As in usage lines: `NAME` is required, `[NAME]` may be left out, `…` takes several. */
+  readonly args: readonly string[];
+  readonly options: readonly OptionSpec[];
+  /** Command lines, each with what it does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
+  /** What completion offers for the first word: profile names, or these words. */
+  readonly words: 'profiles' | readonly string[];
+  /** Left out of help and completion. */
+  readonly hidden?: true;
+  readonly load: () => Promise<Run>;
+}
+export interface OptionSpec {
+  /** Commander's form: `-f, --foreground`, `--wait <time>`. */
+  readonly flags: string;
+  readonly help: string;
+}
+
+const TAG: OptionSpec = { flags: '--tag <tag>', help: 'every profile with this tag' };
+const ALL: OptionSpec = { flags: '--all', help: 'all of them' };
+const YES: OptionSpec = { flags: '-y, --yes', help: 'do not ask' };
+
+/** Every verb, in the order of the overview. A verb's module is imported when it runs, and no sooner. */
+export const VERBS: readonly VerbSpec[] = [
+  {
+    name: 'up',
+    group: 'Tunnels',
+    brief: 'start, and wait until up',
+    about:
+      'Starts tunnels in the background and waits until they are up.\nWithout a name on a terminal it offers a picker.',
+    args: ['[NAME…]'],
+    options: [
+      TAG,
+      ALL,
+      { flags: '--wait <time>', help: 'how long to wait for the network (default 30s)' },
+      { flags: '--no-wait', help: 'do not wait until they are up' },
+      { flags: '-f, --foreground', help: 'run here until Ctrl-C or SIGTERM' },
+    ],
+    examples: [
+      ['tunnel up pop-mail', 'one tunnel'],
+      ['tunnel up --tag work', 'every profile with the tag'],
+      ['tunnel up ./team.yaml --wait 2m', 'a profile at a path'],
+      ['tunnel up -f pop-mail', 'for systemd and containers'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/up.ts')).run,
+  },
+  {
+    name: 'down',
+    group: 'Tunnels',
+    brief: 'drain and stop',
+    about: 'Lets open connections end, then stops. A tunnel that is down already is no error.',
+    args: ['[NAME…]'],
+    options: [TAG, ALL, { flags: '--drain <time>', help: 'how long open connections may go on (default 10s)' }],
+    examples: [
+      ['tunnel down pop-mail', 'one tunnel'],
+      ['tunnel down --all --drain 0', 'everything, at once'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/down.ts')).run,
+  },
+  {
+    name: 'restart',
+    group: 'Tunnels',
+    brief: 'connect afresh',
+    about: 'Makes a new SSH connection and moves over to it: open connections survive where they can.',
+    args: ['[NAME…]'],
+    options: [
+      TAG,
+      ALL,
+      { flags: '--wait <time>', help: 'how long to wait for the network (default 30s)' },
+      { flags: '--no-wait', help: 'do not wait until they are up' },
+    ],
+    examples: [['tunnel restart pop-mail', 'one tunnel']],
+    words: 'profiles',
+    load: async () => (await import('./commands/restart.ts')).run,
+  },
+  {
+    name: 'reload',
+    group: 'Tunnels',
+    brief: 'read profiles again',
+    about:
+      'Reads the profiles again and applies what changed; without a name, those of all running\ntunnels. Connections of unchanged forwards stay open.',
+    args: ['[NAME…]'],
+    options: [TAG, ALL],
+    examples: [
+      ['tunnel reload', 'all that run'],
+      ['tunnel reload pop-mail', 'one'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/reload.ts')).run,
+  },
+  {
+    name: 'status',
+    group: 'Tunnels',
+    brief: 'what runs, and how it is',
+    about:
+      'Shows the tunnels and their forwards, with the last error and what to do about it.\nNever starts anything. -v adds traffic and when each tunnel changed.',
+    args: ['[NAME…]'],
+    options: [{ flags: '-w, --watch', help: 'follow; on a pipe, a line per change' }],
+    examples: [
+      ['tunnel status', 'the table'],
+      ['tunnel status pop-mail --json', 'for a script'],
+      ['tunnel status --watch', 'live'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/status.ts')).run,
+  },
+  {
+    name: 'list',
+    group: 'Tunnels',
+    brief: 'every profile',
+    about: 'Lists every profile, running or not.',
+    args: [],
+    options: [{ flags: '--tag <tag>', help: 'only profiles with this tag' }],
+    examples: [
+      ['tunnel list', 'all'],
+      ['tunnel list --tag mail --json', 'for a script'],
+    ],
+    words: [],
+    load: async () => (await import('./commands/list.ts')).run,
+  },
+  {
+    name: 'logs',
+    group: 'Tunnels',
+    brief: 'events and connections',
+    about: 'Prints what happened: changes of state, finished connections, warnings.',
+    args: ['[NAME]'],
+    options: [
+      { flags: '-f, --follow', help: 'go on printing what happens' },
+      { flags: '--since <time>', help: 'how far back: 10m, 1h, 2d, or a date and time' },
+    ],
+    examples: [
+      ['tunnel logs pop-mail --since 1h', 'the last hour'],
+      ['tunnel logs -f', 'live'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/logs.ts')).run,
+  },
+  {
+    name: 'answer',
+    group: 'Tunnels',
+    brief: 'answer waiting questions',
+    about: 'Asks here what tunnels are waiting for: a passphrase, a password, a code, a new host key.',
+    args: ['[NAME]'],
+    options: [],
+    examples: [['tunnel answer', 'whatever is open']],
+    words: 'profiles',
+    load: async () => (await import('./commands/answer.ts')).run,
+  },
+  {
+    name: 'new',
+    group: 'Profiles',
+    brief: 'write a profile',
+    about:
+      'Asks for the server and the ports, tries the login, and writes a profile;\nor takes them from the line that you use today.',
+    args: ['[NAME]'],
+    options: [{ flags: '--from <line>', help: 'an `ssh -L …` line to take over' }],
+    examples: [
+      ['tunnel new', 'the questions'],
+      ["tunnel new pop-mail --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'", ''],
+    ],
+    words: [],
+    load: async () => (await import('./commands/new.ts')).run,
+  },
+  {
+    name: 'edit',
+    group: 'Profiles',
+    brief: 'change a profile',
+    about: 'Opens a profile in $VISUAL or $EDITOR and checks it before it is kept.',
+    args: ['NAME'],
+    options: [],
+    examples: [['tunnel edit pop-mail', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/edit.ts')).run,
+  },
+  {
+    name: 'rename',
+    group: 'Profiles',
+    brief: 'give it another name',
+    about: 'Renames a profile.',
+    args: ['OLD', 'NEW'],
+    options: [],
+    examples: [['tunnel rename mail pop-mail', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/rename.ts')).run,
+  },
+  {
+    name: 'rm',
+    group: 'Profiles',
+    brief: 'delete a profile',
+    about: 'Deletes a profile.',
+    args: ['NAME'],
+    options: [YES],
+    examples: [['tunnel rm pop-mail', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/rm.ts')).run,
+  },
+  {
+    name: 'show',
+    group: 'Profiles',
+    brief: 'print a profile',
+    about: 'Prints a profile as it is written; with --json, as it was read.',
+    args: ['NAME'],
+    options: [],
+    examples: [['tunnel show pop-mail', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/show.ts')).run,
+  },
+  {
+    name: 'check',
+    group: 'Profiles',
+    brief: 'find what is wrong',
+    about: 'Checks one profile, or all: every mistake with its file, line and column.',
+    args: ['[NAME]'],
+    options: [],
+    examples: [
+      ['tunnel check', 'all profiles'],
+      ['tunnel check pop-mail', 'one'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/check.ts')).run,
+  },
+  {
+    name: 'trust',
+    group: 'Profiles',
+    brief: 'accept a host key or profile',
+    about:
+      "Shows a host's fingerprints and records its key; or, given a file of a working directory,\naccepts that profile as it is now.",
+    args: ['HOST|FILE'],
+    options: [YES],
+    examples: [
+      ['tunnel trust pop.example.org', 'a host key'],
+      ['tunnel trust .tunnel/db.yaml', "a team's profile"],
+    ],
+    words: [],
+    load: async () => (await import('./commands/trust.ts')).run,
+  },
+  {
+    name: 'untrust',
+    group: 'Profiles',
+    brief: 'take that back',
+    about: "Removes a host's key, or a profile's acceptance.",
+    args: ['HOST|FILE'],
+    options: [YES],
+    examples: [['tunnel untrust pop.example.org', '']],
+    words: [],
+    load: async () => (await import('./commands/trust.ts')).untrust,
+  },
+  {
+    name: 'secret',
+    group: 'Profiles',
+    brief: 'passwords in the keychain',
+    about: "Keeps passwords and passphrases in the system's keychain.",
+    args: ['set|list|rm', '[KIND]', '[SUBJECT]'],
+    options: [],
+    examples: [
+      ['tunnel secret set password alice@pop.example.org', ''],
+      ['tunnel secret set passphrase ~/.ssh/id_mail', ''],
+      ['tunnel secret list', ''],
+    ],
+    words: ['set', 'list', 'rm'],
+    load: async () => (await import('./commands/secret.ts')).run,
+  },
+  {
+    name: 'wait',
+    group: 'Scripts and service',
+    brief: 'until up, down or healthy',
+    about: 'Waits until a tunnel is in a state, for scripts. 7 when time ran out.',
+    args: ['NAME'],
+    options: [
+      { flags: '--state <state>', help: 'up (default) or down' },
+      { flags: '--healthy', help: 'until its probes succeed, too' },
+      { flags: '--timeout <time>', help: 'how long (default 30s)' },
+    ],
+    examples: [['tunnel wait pop-mail --healthy --timeout 1m', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/wait.ts')).run,
+  },
+  {
+    name: 'port',
+    group: 'Scripts and service',
+    brief: 'the local port, as a number',
+    about: 'Prints the port that a running tunnel listens on: of its only forward, or of the one named.',
+    args: ['NAME', '[FORWARD]'],
+    options: [],
+    examples: [
+      ['nc localhost "$(tunnel port pop-mail)"', ''],
+      ['tunnel port mail imap', 'one forward of several'],
+    ],
+    words: 'profiles',
+    load: async () => (await import('./commands/port.ts')).run,
+  },
+  {
+    name: 'daemon',
+    group: 'Scripts and service',
+    brief: 'the background supervisor',
+    about:
+      'The supervisor that holds the tunnels. `up` starts it when needed. `stop` keeps what was\nwanted for its next start; `run` runs it here, for a service manager.',
+    args: ['status|stop|restart|run'],
+    options: [],
+    examples: [
+      ['tunnel daemon status', ''],
+      ['tunnel daemon restart', 'after an update'],
+    ],
+    words: ['status', 'stop', 'restart', 'run'],
+    load: async () => (await import('./commands/daemon.ts')).run,
+  },
+  {
+    name: 'completion',
+    group: 'Scripts and service',
+    brief: 'for your shell',
+    about: 'Prints a script that completes verbs, options and profile names.',
+    args: ['bash|zsh|fish|powershell'],
+    options: [],
+    examples: [
+      ['eval "$(tunnel completion bash)"', 'in ~/.bashrc'],
+      ['tunnel completion zsh > ~/.zfunc/_tunnel', 'with ~/.zfunc in fpath'],
+      ['tunnel completion fish > ~/.config/fish/completions/tunnel.fish', ''],
+    ],
+    words: ['bash', 'zsh', 'fish', 'powershell'],
+    load: async () => (await import('./commands/completion.ts')).run,
+  },
+  {
+    name: 'demo',
+    group: 'Scripts and service',
+    brief: 'see it work, offline',
+    about:
+      'Runs an SSH server and a POP3 server of its own in a throw-away home, and a tunnel through\nthem: nothing else is needed, nothing is kept.',
+    args: [],
+    options: [],
+    examples: [['tunnel demo', '']],
+    words: [],
+    load: async () => (await import('./commands/demo.ts')).run,
+  },
+  {
+    name: 'version',
+    group: 'Scripts and service',
+    brief: 'of the command and supervisor',
+    about: 'Prints the version of this command, and of the supervisor where one runs.',
+    args: [],
+    options: [],
+    examples: [['tunnel version --json', '']],
+    words: [],
+    load: async () => (await import('./commands/version.ts')).run,
+  },
+  {
+    name: 'help',
+    group: 'Scripts and service',
+    brief: 'of a verb',
+    about: 'Explains a verb.',
+    args: ['[VERB]'],
+    options: [],
+    examples: [['tunnel help up', '']],
+    words: 'profiles',
+    load: async () => (await import('./commands/help.ts')).run,
+  },
+  {
+    name: '__complete',
+    group: 'Scripts and service',
+    brief: '',
+    about: 'What the completion scripts call.',
+    args: ['[WORD…]'],
+    options: [],
+    examples: [],
+    words: [],
+    hidden: true,
+    load: async () => (await import('./commands/completion.ts')).complete,
+  },
+];
+
+/** Options that every verb takes, before it or after it. */
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { flags: '--json', help: 'data and errors as JSON on stdout' },
+  { flags: '-q, --quiet', help: 'no talk but warnings and errors' },
+  { flags: '-v, --verbose', help: 'say more' },
+  { flags: '--no-color', help: 'no colours' },
+  { flags: '-h, --help', help: 'help for the verb' },
+];
