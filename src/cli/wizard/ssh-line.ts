@@ -1,0 +1,117 @@
+import { isLoopback } from '../../model/endpoint.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { LocalSpec } from '../../model/forward-spec.ts';
+import type { HopSpec, Profile } from '../../model/profile.ts';
+import { parseDestination } from './destination.ts';
+import { shellWords } from './shell-words.ts';
+import { sortSshArguments } from './ssh-arguments.ts';
+import { applySshOption } from './ssh-option.ts';
+import { jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
+
+/** What an `ssh -L` line says, as a profile. */
+export interface SshLine {
+  readonly profile: Profile;
+  /** What ssh would do and the profile will not: one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** These mean nothing to a tunnel: no command, no terminal, in the background, quietly; some are always so here. */
+const MEANINGLESS = 'NfTnqvxakMtsKyV';
+
+/**
+ * Reads `ssh -L 113:pop.example.org:113 alice@pop.example.org` and its like.
+ * @throws USAGE where it is no such line, NOT_SUPPORTED where it asks for what this version cannot do
+ */
+export function readSshLine(line: string): SshLine {
+  const [program = '', ...words] = shellWords(line);
+  if (!/(^|\/)ssh$/.test(program)) {
+    throw new TunnelError('USAGE', 'Cannot read the line: it does not begin with ssh', {
+      hint: "Write it as you would run it: --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'",
+    });
+  }
+  const { options, destination, command } = sortSshArguments(words);
+  if (destination === undefined) throw unreadable('it names no server');
+  if (command.length > 0) {
+    throw new TunnelError('USAGE', 'Cannot read the ssh line: it runs a command on the server', {
+      hint: 'A tunnel only forwards: leave the command out.',
+    });
+  }
+  const draft: Draft = { server: {}, jumps: [], forwards: [], keepalive: {}, timeouts: {}, warnings: [] };
+  for (const { letter, value } of options) applyLetter(draft, letter, value);
+  return finish(draft, destination);
+}
+
+function applyLetter(draft: Draft, letter: string, value: string): void {
+  switch (letter) {
+    case 'L':
+      return void draft.forwards.push(localForward(value));
+    case 'J':
+      return void (draft.jumps = jumpHosts(value));
+    case 'R':
+    case 'D':
+    case 'W':
+    case 'w':
+      throw new TunnelError('NOT_SUPPORTED', `Cannot take over -${letter} ${value}: only -L is supported yet`, {
+        hint: 'Leave it out, or keep that one with ssh for now.',
+      });
+    case 'p':
+      return void (draft.server.port ??= portOf(value));
+    case 'l':
+      return void (draft.server.user ??= value);
+    case 'i':
+      return void (draft.server.identity = [...(draft.server.identity ?? []), value]);
+    case 'F':
+      return void (draft.sshConfig = value);
+    case 'C':
+      return void (draft.server.compression = true);
+    case 'c':
+      return void (draft.server.ciphers ??= value.split(','));
+    case 'm':
+      return void (draft.server.macs ??= value.split(','));
+    case 'g':
+      return void (draft.everywhere = true);
+    case 'o':
+      return applySshOption(draft, value);
+    default:
+      if (MEANINGLESS.includes(letter)) return;
+      draft.warnings.push(`-${letter}${value === '' ? '' : ` ${value}`} is not kept: a profile has no word for it`);
+  }
+}
+
+function finish(draft: Draft, destination: string): SshLine {
+  const named = parseDestination(destination);
+  if (named === undefined) throw unreadable(`${destination} is no server`);
+  if (draft.forwards.length === 0) throw unreadable('it has no -L, so there is nothing to forward');
+  const profile: Profile = {
+    via: [...draft.jumps, serverOf(draft.server, named)],
+    ...(draft.sshConfig === undefined ? {} : { sshConfig: draft.sshConfig }),
+    forwards: draft.forwards.map((forward) => withGateway(forward, draft.everywhere === true)),
+    ...(Object.values(draft.keepalive).some(isSet) ? { keepalive: draft.keepalive } : {}),
+    ...(Object.values(draft.timeouts).some(isSet) ? { timeouts: draft.timeouts } : {}),
+  };
+  return { profile, warnings: draft.warnings };
+}
+
+/** ssh.c: -l and -p stand against what the destination itself says. */
+function serverOf(options: Draft['server'], named: HopSpec): HopSpec {
+  const { user = named.user, port = named.port, ...rest } = options;
+  return {
+    host: named.host,
+    ...(port === undefined ? {} : { port }),
+    ...(user === undefined ? {} : { user }),
+    ...rest,
+  };
+}
+
+/** ssh(1) -g, or a bind address beyond loopback: a profile wants `gateway: true` for that, so that it never happens unawares. */
+function withGateway(forward: LocalSpec, everywhere: boolean): LocalSpec {
+  const { bind } = forward;
+  if (everywhere && bind.kind === 'tcp' && bind.host === 'localhost') {
+    return { ...forward, bind: { ...bind, host: '*' }, gateway: true };
+  }
+  return isLoopback(bind) ? forward : { ...forward, gateway: true };
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined;
+}
