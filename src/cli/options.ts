@@ -1,5 +1,5 @@
+import { parseDuration } from '../model/duration.ts';
 import { TunnelError } from '../model/failure.ts';
-import { parseDuration } from './render/duration.ts';
 
 /** The options of one command line, asked for by their long names without dashes: `options.text('from')`. */
 export class Options {
@@ -20,11 +20,11 @@ export class Options {
     return typeof value === 'string' ? value : undefined;
   }
 
-  /** The option's value in milliseconds. @throws USAGE where it is not a duration such as 500ms, 15s, 10m, 2h or 1d. */
+  /** The option's value in milliseconds. @throws USAGE where it is not a duration such as 500ms, 15s, 10m, 2h or 1d, or 0. */
   durationMs(name: string, fallbackMs: number): number {
     const text = this.text(name);
     if (text === undefined) return fallbackMs;
-    const ms = parseDuration(text);
+    const ms = text === '0' ? 0 : parseDuration(text);
     if (ms !== undefined) return ms;
     throw new TunnelError('USAGE', `Cannot read --${name} ${text}: not a duration`, {
       hint: 'Write it like 500ms, 15s, 10m or 2h.',

@@ -13,8 +13,8 @@ export interface VerbSpec {
   readonly options: readonly OptionSpec[];
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [line: string, does: string])[];
-  /** What completion offers for the first word: profile names, or these words. */
-  readonly words: 'profiles' | readonly string[];
+  /** What completion offers for the first word: profile names, verbs, or these words. */
+  readonly words: 'profiles' | 'verbs' | readonly string[];
   /** Left out of help and completion. */
   readonly hidden?: true;
   readonly load: () => Promise<Run>;
@@ -361,7 +361,7 @@ export const VERBS: readonly VerbSpec[] = [
     args: ['[VERB]'],
     options: [],
     examples: [['tunnel help up', '']],
-    words: 'profiles',
+    words: 'verbs',
     load: async () => (await import('./commands/help.ts')).run,
   },
   {

@@ -1,0 +1,66 @@
+import { cleanLine } from '../../model/clean.ts';
+import type { StatusEvent, TunnelStatus } from '../../model/status.ts';
+import type { Theme } from '../theme.ts';
+import { bytesText } from './bytes.ts';
+import { spanText } from './duration.ts';
+import { statePaint } from './state.ts';
+
+/** One event as one line: local time, tunnel, what happened. */
+export function eventLine(event: StatusEvent, theme: Theme): string {
+  const who = event.tunnel === null ? 'supervisor' : cleanLine(event.tunnel);
+  return `${theme.dim(timeText(event.at))}  ${who}  ${eventText(event, theme)}`;
+}
+
+function eventText(event: StatusEvent, theme: Theme): string {
+  switch (event.event) {
+    case 'tunnel':
+      return changeText(event.status, theme);
+    case 'removed':
+      return theme.dim('stopped');
+    case 'connection':
+      return connectionText(event, theme);
+    case 'note': {
+      const paint = { info: (text: string) => text, warn: theme.warn, error: theme.bad }[event.level];
+      const repeated = event.repeated === undefined || event.repeated < 2 ? '' : ` (${event.repeated} times)`;
+      return `${paint(cleanLine(event.message))}${repeated}`;
+    }
+  }
+}
+
+/** What a tunnel is now, with the reason where it is in trouble. */
+export function changeText({ state, lastError, forwards }: TunnelStatus, theme: Theme): string {
+  const failing = forwards.some(({ health }) => health === 'failing') ? theme.bad(', health failing') : '';
+  const trouble = lastError ?? forwards.find((forward) => forward.lastError !== null)?.lastError ?? null;
+  const reason = trouble === null ? '' : `: ${cleanLine(trouble.message)}`;
+  return `${statePaint(state, theme)(state)}${failing}${reason}`;
+}
+
+type ConnectionEvent = Extract<StatusEvent, { event: 'connection' }>;
+
+/** One finished connection: who, where to, how much each way, how long, and how it ended where not by itself. */
+export function connectionText(event: ConnectionEvent, theme: Theme): string {
+  const { forward, client, target, durationMs, receivedBytes, sentBytes, end, reason } = event;
+  const route = `${cleanLine(forward)}: ${cleanLine(client)} -> ${cleanLine(target)}`;
+  const amount = `${bytesText(receivedBytes)} received, ${bytesText(sentBytes)} sent, ${spanText(durationMs)}`;
+  const ending = end === 'done' ? '' : `, ${theme.warn(cleanLine(reason ?? end))}`;
+  return `${route}  ${amount}${ending}`;
+}
+
+/** Local time to the second: `2026-08-14 10:12:03`; the text itself where it is no time. */
+export function timeText(at: string): string {
+  const time = new Date(at);
+  if (Number.isNaN(time.getTime())) return cleanLine(at);
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
+/** Whether a person would see a difference: byte and connection counts alone are none. */
+export function sameToAPerson(before: TunnelStatus, after: TunnelStatus): boolean {
+  return face(before) === face(after);
+}
+
+function face({ state, lastError, forwards }: TunnelStatus): string {
+  const each = forwards.map(({ bind, state: own, health, lastError: fault }) => [bind, own, health, fault?.message]);
+  return JSON.stringify([state, lastError?.message, each]);
+}

@@ -1,0 +1,69 @@
+import type { OptionSpec, VerbSpec } from '../verbs.ts';
+import type { Theme } from '../theme.ts';
+import { tableLines } from './table.ts';
+
+/** The overview: every verb in two columns, so that it fits a screen of 80 by 40, and how to begin. */
+export function overviewLines(verbs: readonly VerbSpec[], options: readonly OptionSpec[], theme: Theme): string[] {
+  const shown = verbs.filter(({ hidden }) => hidden !== true);
+  const groups = [...new Set(shown.map(({ group }) => group))];
+  return [
+    'SSH tunnels that stay up: a profile says where localhost leads, tunnel keeps it so.',
+    '',
+    `Usage: tunnel VERB [NAME…] [options]      ${theme.dim('tunnel help VERB explains one')}`,
+    '',
+    ...groups.flatMap((group) => [theme.strong(group), ...twoColumns(shown.filter((verb) => verb.group === group))]),
+    '',
+    theme.strong('Options, for every verb'),
+    `  ${options.map(({ flags }) => flags).join('   ')}   -V, --version`,
+    '',
+    theme.strong('Examples'),
+    ...exampleLines(
+      [
+        ['tunnel demo', 'see it work, offline'],
+        ['tunnel new', 'write a profile for your server'],
+        ['tunnel up pop-mail', 'and point the mail client at localhost'],
+        ['tunnel status --watch', 'how it is'],
+      ],
+      theme,
+    ),
+  ];
+}
+
+/** Read down, then over: the left column holds the first half. */
+function twoColumns(verbs: readonly VerbSpec[]): string[] {
+  const half = Math.ceil(verbs.length / 2);
+  const cell = ({ name, brief }: VerbSpec): string => `  ${name.padEnd(11)}${brief}`;
+  return verbs.slice(0, half).map((left, row) => {
+    const right = verbs[half + row];
+    return right === undefined ? cell(left) : `${cell(left).padEnd(42)}${cell(right)}`;
+  });
+}
+
+/** `tunnel help VERB`: usage, what it does, its options, examples. */
+export function verbLines(verb: VerbSpec, options: readonly OptionSpec[], theme: Theme): string[] {
+  const list = (title: string, specs: readonly OptionSpec[]): string[] =>
+    specs.length === 0 ? [] : ['', theme.strong(title), ...optionLines(specs)];
+  return [
+    ['Usage: tunnel', verb.name, ...verb.args, '[options]'].join(' '),
+    '',
+    ...verb.about.split('\n'),
+    ...list('Options', verb.options),
+    ...list('Options of every verb', options),
+    '',
+    theme.strong('Examples'),
+    ...exampleLines(verb.examples, theme),
+  ];
+}
+
+function optionLines(specs: readonly OptionSpec[]): string[] {
+  return tableLines(
+    specs.map(({ flags, help }) => [
+      { text: flags.startsWith('--') ? `      ${flags}` : `  ${flags}` },
+      { text: help },
+    ]),
+  );
+}
+
+function exampleLines(examples: VerbSpec['examples'], theme: Theme): string[] {
+  return tableLines(examples.map(([line, does]) => [{ text: `  ${line}` }, { text: does, paint: theme.dim }]));
+}

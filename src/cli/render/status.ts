@@ -1,0 +1,111 @@
+import { cleanLine } from '../../model/clean.ts';
+import type { ErrorStatus, ForwardStatus, SupervisorStatus, TunnelStatus } from '../../model/status.ts';
+import type { Theme } from '../theme.ts';
+import { bytesText } from './bytes.ts';
+import { ageText, spanText } from './duration.ts';
+import { hintLines } from './error.ts';
+import { routeText, statePaint } from './state.ts';
+import { tableLines, type Cell } from './table.ts';
+
+/** A row of `status`: a tunnel as the supervisor tells it, or a stopped profile, of which nobody knows since when. */
+export type StatusRow = Omit<TunnelStatus, 'since'> & { readonly since: string | null };
+
+export interface StatusView {
+  readonly supervisor: SupervisorStatus | null;
+  readonly rows: readonly StatusRow[];
+  readonly nowMs: number;
+  readonly verbose: boolean;
+}
+
+/** The row of a profile that does not run. */
+export function stoppedRow(name: string): StatusRow {
+  const unknown = { since: null, via: null, latencyMs: null, lastError: null, nextRetryAt: null };
+  return { name, state: 'stopped', reconnects: 0, forwards: [], ...unknown };
+}
+
+/** The table of `tunnel status`; beneath a row, what is wrong with it and what to do. */
+export function statusLines(view: StatusView, theme: Theme): string[] {
+  const { supervisor, rows, verbose } = view;
+  const head = verbose && supervisor !== null ? [supervisorLine(supervisor, view.nowMs)] : [];
+  if (rows.length === 0) return [...head, 'No tunnel is running.'];
+  const titles = ['NAME', 'STATE', 'FOR', 'FORWARD', 'OPEN', ...(verbose ? ['TOTAL', 'RECEIVED', 'SENT'] : [])];
+  return [
+    ...head,
+    ...tableLines([
+      titles.map((text) => ({ text, paint: theme.dim })),
+      ...rows.flatMap((row) => tunnelRows(row, view, theme)),
+    ]),
+  ];
+}
+
+export function supervisorLine({ pid, startedAt, version }: SupervisorStatus, nowMs: number): string {
+  return `supervisor ${cleanLine(version)}, pid ${pid}, up ${ageText(startedAt, nowMs)}`;
+}
+
+function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme): (readonly Cell[] | string)[] {
+  const [first, ...others] = row.forwards.map((forward) => forwardCells(row, forward, verbose, theme));
+  const failing = row.forwards.some(({ health }) => health === 'failing');
+  const state: Cell = failing
+    ? { text: `${row.state}, failing`, paint: theme.bad }
+    : { text: row.state, paint: statePaint(row.state, theme) };
+  const since = row.since === null ? '' : ageText(row.since, nowMs);
+  const lead: Cell[] = [
+    { text: cleanLine(row.name), paint: theme.strong },
+    { text: state.text, ...paintOf(state) },
+  ];
+  return [
+    [...lead, { text: since }, ...(first ?? [])],
+    ...others.map((cells) => [{ text: '' }, { text: '' }, { text: '' }, ...cells]),
+    ...(verbose ? factLines(row, theme) : []),
+    ...troubleLines(row, nowMs, theme),
+  ];
+}
+
+function paintOf({ paint }: Cell): Pick<Cell, 'paint'> {
+  return paint === undefined ? {} : { paint };
+}
+
+/** A forward that is worse or better off than its tunnel says so itself. */
+function forwardCells(row: StatusRow, forward: ForwardStatus, verbose: boolean, theme: Theme): Cell[] {
+  const differs = forward.state !== row.state && (forward.state === 'failed' || row.state === 'retrying');
+  const remark = differs ? ` (${forward.state})` : '';
+  const route: Cell =
+    remark === ''
+      ? { text: routeText(forward) }
+      : { text: `${routeText(forward)}${remark}`, paint: statePaint(forward.state, theme) };
+  const { openConnections, totalConnections, receivedBytes, sentBytes } = forward;
+  const traffic = [String(totalConnections), bytesText(receivedBytes), bytesText(sentBytes)];
+  return [route, ...[String(openConnections), ...(verbose ? traffic : [])].map((text) => ({ text }))];
+}
+
+function factLines({ via, latencyMs, reconnects }: StatusRow, theme: Theme): string[] {
+  const facts = [
+    ...(via === null ? [] : [`via ${cleanLine(via)}`]),
+    ...(latencyMs === null ? [] : [`answers within ${spanText(latencyMs)}`]),
+    ...(reconnects === 0 ? [] : [`reconnected ${reconnects} ${reconnects === 1 ? 'time' : 'times'}`]),
+  ];
+  return facts.length === 0 ? [] : [theme.dim(`  ${facts.join(', ')}`)];
+}
+
+/** The tunnel's own trouble first, then that of each forward that is in trouble by itself. */
+function troubleLines(row: StatusRow, nowMs: number, theme: Theme): string[] {
+  const own = row.lastError === null ? [] : faultLines(row.lastError, retryText(row, nowMs), theme);
+  const forwards = row.forwards.flatMap(({ name, health, lastError }) => {
+    const prefix = `${cleanLine(name)}: `;
+    if (lastError === null) return health === 'failing' ? [theme.bad(`  ${prefix}the health probe fails`)] : [];
+    if (lastError.message === row.lastError?.message) return [];
+    return faultLines({ ...lastError, message: `${prefix}${lastError.message}` }, '', theme);
+  });
+  const waiting = row.state === 'waiting' ? [`    Answer with \`tunnel answer ${cleanLine(row.name)}\`.`] : [];
+  return [...own, ...forwards, ...waiting];
+}
+
+function faultLines({ message, hint }: Pick<ErrorStatus, 'message' | 'hint'>, after: string, theme: Theme): string[] {
+  return [`${theme.bad(`  ${cleanLine(message)}`)}${after}`, ...hintLines(hint, '    ')];
+}
+
+function retryText({ nextRetryAt }: StatusRow, nowMs: number): string {
+  if (nextRetryAt === null) return '';
+  const leftMs = Date.parse(nextRetryAt) - nowMs;
+  return leftMs > 0 ? `; next try in ${spanText(Math.ceil(leftMs / 1_000) * 1_000)}` : '; trying again now';
+}
