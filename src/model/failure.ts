@@ -59,6 +59,11 @@ export const FAILURES = {
     exit: 1,
     hint: 'The server forbids it (AllowTcpForwarding, PermitOpen), or cannot resolve the name.',
   },
+  SERVICE_UNHEALTHY: {
+    retryable: true,
+    exit: 1,
+    hint: 'Check that the service at the target is the one that `expect` names.',
+  },
   CHANNEL_TIMEOUT: { retryable: false, exit: 1, hint: '' },
   HOLD_EXPIRED: { retryable: false, exit: 1, hint: '' },
   LIMIT_REACHED: { retryable: false, exit: 1, hint: 'Raise `limits` in the profile if this is expected.' },

@@ -14,7 +14,11 @@ export interface Plan {
   /** `giveUpAfterMs`: Infinity is written null, for JSON's sake. */
   readonly reconnect: { readonly initialMs: number; readonly maxMs: number; readonly giveUpAfterMs: number | null };
   readonly timeouts: { readonly connectMs: number; readonly loginMs: number; readonly channelMs: number };
-  readonly limits: { readonly connections: number; readonly perClient: number };
+  /**
+   * Open at once, for each forward. `perLocalClient` is the limit for this machine's own programs, which all come from
+   * one address: the profile's `perClient` where it is written there, else `connections`. Missing, it is `perClient`.
+   */
+  readonly limits: { readonly connections: number; readonly perClient: number; readonly perLocalClient?: number };
   /** `holdMs` counts from accept to the open channel, outages included. */
   readonly whileDown: { readonly hold: boolean; readonly holdMs: number; readonly queue: number };
   readonly probe: { readonly everyMs: number; readonly timeoutMs: number };
