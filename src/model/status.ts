@@ -86,4 +86,6 @@ export interface ConnectionRecord {
   readonly end: 'done' | 'reset' | FailureCode;
   /** Plain words for `end`, where there is more to say. */
   readonly reason?: string;
+  /** So many alike were folded into this one in the log; its figures are those of the last. */
+  readonly repeated?: number;
 }

@@ -1,0 +1,38 @@
+import { chmod, lstat, mkdir } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { TunnelError } from '../model/failure.ts';
+import { errorCode, fileReason } from './file-error.ts';
+
+/**
+ * Makes the folder, with the ones above it, readable by its owner alone; or proves that the one there is so. A folder of
+ * ours that others can read is closed to them. Windows keeps profiles of people apart by itself: there it is only made.
+ * @throws FILE where it is a link, a file, or somebody else's: whoever owns it could read or replace what we put there
+ */
+export async function ensurePrivateFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw cannot(path, fileReason(error), error); // a file or a dangling link: see below
+  }
+  const facts = await lstat(path).catch((error: unknown) => {
+    throw cannot(path, fileReason(error), error);
+  });
+  if (facts.isSymbolicLink()) throw cannot(path, 'it is a symbolic link');
+  if (!facts.isDirectory()) throw cannot(path, 'it is not a folder');
+  if (process.platform === 'win32') return;
+  if (facts.uid !== userInfo().uid) throw cannot(path, `it belongs to another user (uid ${facts.uid})`);
+  if ((facts.mode & 0o077) !== 0) await shut(path);
+}
+
+async function shut(path: string): Promise<void> {
+  try {
+    await chmod(path, 0o700);
+  } catch (error) {
+    throw cannot(path, `others can use it, and that cannot be changed: ${fileReason(error)}`, error);
+  }
+}
+
+function cannot(path: string, why: string, cause?: unknown): TunnelError {
+  const hint = 'Move it away, or name another place with TUNNEL_HOME.';
+  return new TunnelError('FILE', `Cannot use the folder ${path}: ${why}`, { cause, hint });
+}

@@ -1,0 +1,143 @@
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { cleanLine } from '../model/clean.ts';
+import type { Clock } from '../model/clock.ts';
+import type { StatusEvent } from '../model/status.ts';
+import { Folding } from './folding.ts';
+
+/** A log of this size is moved aside, and five such are kept (product.md section 3). */
+export const ROTATE_BYTES = 10 * 1024 * 1024;
+export const KEPT_LOGS = 5;
+/** What may wait for a slow disk; beyond it lines are dropped and counted, for memory must stay bounded. */
+const BACKLOG_BYTES = 1024 * 1024;
+
+export interface EventLogOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** Makes the folder of `path`, or throws why not. */
+  readonly makeFolder: () => Promise<void>;
+  readonly rotateBytes?: number;
+}
+
+/**
+ * The log in the state folder: one JSON object a line, oldest first, 0600, `path.1` being the newest that was moved
+ * aside. Bursts of the same failure are folded. A disk that refuses costs lines and is said once; nothing waits for it.
+ */
+export class EventLog {
+  readonly #options: EventLogOptions;
+  readonly #folding: Folding;
+  #pending: string[] = [];
+  #pendingBytes = 0;
+  #dropped = 0;
+  #writing: Promise<void> | undefined;
+  #onProblem: (message: string) => void = () => undefined;
+  readonly #said = new Set<string>();
+
+  constructor(options: EventLogOptions) {
+    this.#options = options;
+    this.#folding = new Folding(options.clock, (event) => this.#add(event));
+  }
+
+  /** One reader: it hears each reason for which lines were lost once. */
+  onProblem(callback: (message: string) => void): void {
+    this.#onProblem = callback;
+  }
+
+  /** Returns at once; the line follows as fast as the disk takes it. */
+  write(event: StatusEvent): void {
+    this.#folding.take(event);
+  }
+
+  /** Writes what is still folded or waits, then lets go of everything. */
+  async close(): Promise<void> {
+    this.#folding.close();
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
+  #add(event: StatusEvent): void {
+    const line = formatLine(event);
+    if (this.#pendingBytes + line.length > BACKLOG_BYTES) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#pending.push(line);
+    this.#pendingBytes += line.length;
+    this.#writing ??= this.#drain();
+  }
+
+  /** Never rejects. */
+  async #drain(): Promise<void> {
+    await Promise.resolve(); // the rest of this turn's events join the same write
+    while (this.#pending.length > 0) {
+      const text = this.#pending.join('');
+      this.#pending = [];
+      this.#pendingBytes = 0;
+      try {
+        await this.#append(text);
+        this.#sayDropped();
+      } catch (error) {
+        this.#sayOnce(error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  /** Opens anew each time: a log that somebody moved or removed is simply begun again. */
+  async #append(text: string): Promise<void> {
+    await this.#options.makeFolder();
+    let file = await openLog(this.#options.path);
+    try {
+      const { size } = await file.stat();
+      if (size > 0 && size + Buffer.byteLength(text) > (this.#options.rotateBytes ?? ROTATE_BYTES)) {
+        await file.close();
+        await rotate(this.#options.path);
+        file = await openLog(this.#options.path);
+      }
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+  }
+
+  #sayDropped(): void {
+    if (this.#dropped === 0) return;
+    const message = `${this.#dropped} log lines were dropped: the disk was too slow`;
+    this.#dropped = 0;
+    const at = new Date(this.#options.clock.wallMs()).toISOString();
+    this.#add({ event: 'note', at, tunnel: null, level: 'warn', message });
+  }
+
+  #sayOnce(error: unknown): void {
+    const why = cleanLine(error instanceof Error ? error.message : String(error));
+    const key = error instanceof Error && 'code' in error ? String(error.code) : why;
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    this.#onProblem(`Cannot write the log ${this.#options.path}: ${why}`);
+  }
+}
+
+/** One line, with everything that others wrote made visible: nothing in it can forge a second line or act on a terminal. */
+export function formatLine(event: StatusEvent): string {
+  return `${JSON.stringify(event, (_key, value: unknown) => (typeof value === 'string' ? cleanLine(value, 2_000) : value))}\n`;
+}
+
+/** O_NOFOLLOW: a link in its place would have us write into another file. */
+function openLog(path: string): Promise<FileHandle> {
+  const { O_WRONLY, O_APPEND, O_CREAT } = constants;
+  // Windows has no O_NOFOLLOW.
+  return open(path, O_WRONLY | O_APPEND | O_CREAT | (process.platform === 'win32' ? 0 : constants.O_NOFOLLOW), 0o600);
+}
+
+async function rotate(path: string): Promise<void> {
+  await rm(`${path}.${KEPT_LOGS}`, { force: true });
+  for (let number = KEPT_LOGS - 1; number >= 1; number -= 1) await move(`${path}.${number}`, `${path}.${number + 1}`);
+  await move(path, `${path}.1`);
+}
+
+async function move(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error; // not that many yet
+  }
+}

@@ -1,0 +1,49 @@
+import type { Plan } from '../model/plan.ts';
+
+/** What turns the things that run into the things that are wanted. Each name stands in exactly one list. */
+export interface Reconciliation {
+  readonly start: readonly string[];
+  readonly stop: readonly string[];
+  readonly keep: readonly string[];
+  /** Runs, but otherwise than wanted now. */
+  readonly change: readonly string[];
+}
+
+/** Compares by name; `same` says whether one that is in both may stay as it is. Order: as in `wanted`, then as in `running`. */
+export function reconcile<T>(
+  running: ReadonlyMap<string, T>,
+  wanted: ReadonlyMap<string, T>,
+  same: (running: T, wanted: T) => boolean,
+): Reconciliation {
+  const lists = { start: [] as string[], stop: [] as string[], keep: [] as string[], change: [] as string[] };
+  for (const [name, wish] of wanted) {
+    const now = running.get(name);
+    if (now === undefined) lists.start.push(name);
+    else (same(now, wish) ? lists.keep : lists.change).push(name);
+  }
+  for (const name of running.keys()) if (!wanted.has(name)) lists.stop.push(name);
+  return lists;
+}
+
+/** Plans are JSON by nature and come from one maker, so equal ones are written equally. */
+export function samePlan(one: Plan, other: Plan): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Whether the link under both could be one and the same: if not, a change dials anew and moves over. */
+export function sameLink(one: Plan, other: Plan): boolean {
+  return JSON.stringify(linkPart(one)) === JSON.stringify(linkPart(other));
+}
+
+/** Whether listeners made for one serve the other too, as far as the whole tunnel's settings go. */
+export function sameListening(one: Plan, other: Plan): boolean {
+  return JSON.stringify(listeningPart(one)) === JSON.stringify(listeningPart(other));
+}
+
+function linkPart({ hops, keepalive, reconnect, timeouts, secrets, connections, whileDown }: Plan): unknown {
+  return [hops, keepalive, reconnect, timeouts, secrets, connections, whileDown.queue];
+}
+
+function listeningPart({ limits, whileDown, probe }: Plan): unknown {
+  return [limits, whileDown, probe];
+}

@@ -1,0 +1,436 @@
+import { asTunnelError, TunnelError } from '../model/failure.ts';
+import type { WantedTunnel } from '../model/memory.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Caller, OpenQuestion, Selection, UpTunnel } from '../model/request.ts';
+import type { StatusEvent, StatusSnapshot, SupervisorStatus, TunnelStatus } from '../model/status.ts';
+import { BrokenTunnels } from './broken.ts';
+import type { NoteLevel, SupervisorDeps } from './deps.ts';
+import { EventStream } from './event-stream.ts';
+import { MemoryKeeper } from './memory-keeper.ts';
+import { firstUp } from './order.ts';
+import { Questions, type Attendant } from './questions.ts';
+import { reconcile, samePlan } from './reconcile.ts';
+import { resolveAll, resolveOne, secondFile, type Wish } from './resolving.ts';
+import { together, tunnelName } from './selection.ts';
+import { Tunnel } from './tunnel.ts';
+import { Turns } from './turns.ts';
+import { WakeWatch } from './wake.ts';
+
+/** What `down` gives open connections where nobody says otherwise. */
+export const DEFAULT_DRAIN_MS = 10_000;
+/** Hooks of tunnels that a leaving supervisor stops may take so long; then they go on without it. */
+const HOOKS_GRACE_MS = 3_000;
+
+/**
+ * Runs tunnels and keeps them running. It dials, parses and prints nothing itself: the parts come from `compose()`.
+ * Every request first checks all that it was given and throws before it changes anything. The owner calls `close`.
+ */
+export class TunnelSupervisor {
+  /** The questions that tunnels wait with, and who answers them. */
+  readonly questions: Questions;
+  readonly #deps: SupervisorDeps;
+  readonly #status: SupervisorStatus;
+  readonly #running = new Map<string, Running>();
+  readonly #broken: BrokenTunnels;
+  readonly #memory: MemoryKeeper;
+  readonly #events: EventStream;
+  readonly #turns = new Turns();
+  readonly #wake: WakeWatch;
+  #closing: Promise<void> | undefined;
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+    const startedAt = new Date(deps.clock.wallMs()).toISOString();
+    this.#status = { pid: process.pid, startedAt, version: deps.version };
+    this.#events = new EventStream(deps.log);
+    this.#broken = new BrokenTunnels(deps.clock, (event) => this.#events.emit(event));
+    this.questions = new Questions(deps.clock, (tunnel) => this.#running.get(tunnel)?.tunnel.changed());
+    const sayOnce = onceEach((message) => this.#note('error', message));
+    this.#memory = new MemoryKeeper(
+      deps.store,
+      () => this.#wanted(),
+      (error) => sayOnce(error.message),
+    );
+    deps.log?.onProblem(sayOnce);
+    this.#wake = new WakeWatch(
+      deps.clock,
+      () => deps.networkNow(),
+      () => this.#woke(),
+    );
+  }
+
+  /**
+   * Brings tunnels up, and returns before their links are: the events tell. One that runs is reloaded if its profile has
+   * changed, and tried anew if it is not up. `attendant` is asked the questions of these tunnels from the start.
+   * @throws PROFILE_NOT_FOUND, PROFILE_INVALID with every problem, PROFILE_CONFLICT, USAGE; nothing is changed then
+   */
+  async up(select: Selection, caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
+    this.#refuseClosed();
+    const names = await this.#profiles(select, caller);
+    return this.#bringUp(await this.#resolve(names, caller), caller, attendant);
+  }
+
+  /**
+   * Takes tunnels down and resolves with their names once they are. One that exists and does not run is down already.
+   * @param drainMs how long open connections may take to end by themselves
+   * @throws PROFILE_NOT_FOUND for a name that neither runs nor exists; nothing is changed then
+   */
+  async down(select: Selection, drainMs: number, caller: Caller): Promise<readonly string[]> {
+    const names = await this.#known(select, caller);
+    await Promise.all(names.map((name) => this.#takeDown(name, drainMs)));
+    return names;
+  }
+
+  /**
+   * Reads the profiles anew and moves the tunnels to new links, once those are up; what failed or waits is tried anew.
+   * @throws NOT_RUNNING, PROFILE_NOT_FOUND, PROFILE_INVALID; nothing is changed then
+   */
+  async restart(select: Selection, caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
+    this.#refuseClosed();
+    const names = await this.#known(select, caller);
+    const stopped = names.filter((name) => !this.#wants(name));
+    const errors = stopped.map((name) => new TunnelError('NOT_RUNNING', `Cannot restart ${name}: it is not running`));
+    const [first, ...others] = errors;
+    if (first !== undefined) throw together([first, ...others]);
+    return this.#applyAnew(names, caller, attendant, (tunnel, plan) => tunnel.restart(plan));
+  }
+
+  /**
+   * Reads the profiles anew and changes what differs: an unchanged forward keeps its connections, and the link stays
+   * where its own settings are as before. A tunnel that does not run is left alone.
+   * @throws PROFILE_NOT_FOUND, PROFILE_INVALID, PROFILE_CONFLICT; nothing is changed then
+   */
+  async reload(select: Selection, caller: Caller): Promise<readonly UpTunnel[]> {
+    this.#refuseClosed();
+    const names = (await this.#known(select, caller)).filter((name) => this.#wants(name));
+    return this.#applyAnew(names, caller, undefined, (tunnel, plan) => {
+      if (!samePlan(tunnel.plan, plan)) tunnel.reload(plan);
+    });
+  }
+
+  /**
+   * Makes the set of running tunnels exactly this: starts, stops and changes what differs. Names are looked up from the
+   * working directory; a plan of a program's own runs as it is, and is not remembered over the supervisor's end.
+   */
+  async apply(profiles: readonly (string | Plan)[], drainMs = DEFAULT_DRAIN_MS): Promise<readonly UpTunnel[]> {
+    this.#refuseClosed();
+    const caller = here();
+    const own = profiles.filter((profile) => typeof profile !== 'string');
+    const wishes = await this.#resolve(
+      profiles.filter((profile) => typeof profile === 'string'),
+      caller,
+    );
+    const wanted = new Map([...wishes.map((wish) => wish.plan), ...own].map((plan) => [plan.name, plan]));
+    const running = new Map([...this.#running].map(([name, { tunnel }]) => [name, tunnel.plan]));
+    const { stop } = reconcile(running, wanted, samePlan);
+    this.#deps.refuseConflicts([...wanted.values()]);
+    await Promise.all([...stop, ...this.#broken.names].map((name) => this.#takeDown(name, drainMs)));
+    return this.#bringUp([...wishes, ...own.map((plan) => ({ plan, wanted: null }))], caller);
+  }
+
+  /** `up` of one profile, or of a program's own plan. */
+  async start(profile: string | Plan): Promise<UpTunnel> {
+    this.#refuseClosed();
+    const wishes =
+      typeof profile === 'string' ? await this.#resolve([profile], here()) : [{ plan: profile, wanted: null }];
+    const started = await this.#bringUp(wishes, here());
+    const own = started.at(-1);
+    if (own === undefined) throw new TunnelError('INTERNAL', 'Cannot start a tunnel: its profile gave no plan');
+    return own;
+  }
+
+  /** `down` of one tunnel. Resolves when it is down. */
+  async stop(name: string, drainMs = DEFAULT_DRAIN_MS): Promise<void> {
+    if (this.#wants(tunnelName(name))) await this.#takeDown(tunnelName(name), drainMs);
+    else await this.down({ names: [name] }, drainMs, here());
+  }
+
+  /** Everything as it is now. Ask for it first and subscribe in the same turn: then no event is lost between. */
+  snapshot(): StatusSnapshot {
+    const tunnels: TunnelStatus[] = [...this.#running.values()].map(({ tunnel }) => tunnel.status);
+    return { version: 1, supervisor: this.#status, tunnels: [...tunnels, ...this.#broken.rows] };
+  }
+
+  /** Calls back with each event from now on; the snapshot before is the caller's to take. @returns how to stop that */
+  subscribe(listener: (event: StatusEvent) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  /** The last events of a tunnel, oldest first; null for those that belong to none. */
+  recent(tunnel: string | null): readonly StatusEvent[] {
+    return this.#events.recent(tunnel);
+  }
+
+  /** How many tunnels are to run: a daemon without any has no reason to stay. */
+  get wantedCount(): number {
+    return [...this.#running.values()].filter(({ leaving }) => !leaving).length + this.#broken.names.length;
+  }
+
+  /**
+   * This person answers the questions of these tunnels (null: of all) from now on, and those that wait try again.
+   * `questions.detach(attendant)` ends it. @returns the names of the tunnels that waited, and what is asked already
+   */
+  attend(
+    names: readonly string[] | null,
+    attendant: Attendant,
+    caller?: Pick<Caller, 'authSock'>,
+  ): { readonly waiting: readonly string[]; readonly open: readonly OpenQuestion[] } {
+    this.#memory.heedAuthSock(caller?.authSock);
+    const meant = names?.map(tunnelName) ?? null;
+    this.questions.attend(meant, attendant);
+    const concerned = [...this.#running].filter(([name]) => meant === null || meant.includes(name));
+    const waiting = concerned.filter(([, { tunnel }]) => tunnel.status.state === 'waiting');
+    for (const [name, { tunnel }] of waiting) if (this.questions.openCount(name) === 0) tunnel.retry();
+    return { waiting: waiting.map(([name]) => name), open: this.questions.open };
+  }
+
+  /** Starts what was wanted when the last supervisor ended. Never rejects: what cannot be started is said. */
+  async restore(): Promise<void> {
+    const { wanted, problem } = await this.#memory.load();
+    if (problem !== undefined) this.#note('warn', problem);
+    const found = await Promise.all(wanted.map((one) => this.#findAgain(one)));
+    const wishes = found.filter((wish) => wish !== undefined);
+    await this.#bringUp(wishes, here());
+  }
+
+  /** Stops everything and keeps what was wanted for the next supervisor. Safe to call twice. */
+  close(drainMs = DEFAULT_DRAIN_MS): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.#memory.freeze();
+    this.#wake.stop();
+    const tunnels = [...this.#running.values()].map(({ tunnel }) => tunnel);
+    await Promise.all([...this.#running.keys()].map((name) => this.#takeDown(name, drainMs)));
+    const hooks = Promise.all(tunnels.map((tunnel) => tunnel.hooksIdle));
+    const patience = new AbortController();
+    await Promise.race([hooks, this.#deps.clock.sleep(HOOKS_GRACE_MS, patience.signal).catch(() => undefined)]);
+    patience.abort();
+    await this.#deps.log?.close();
+  }
+
+  /** Reads a wanted profile at a restore. One that is gone is said and forgotten; one that is wrong waits to be mended. */
+  async #findAgain(wanted: WantedTunnel): Promise<Wish | undefined> {
+    try {
+      return await resolveOne((name, caller) => this.#deps.resolve(name, caller), wanted);
+    } catch (thrown) {
+      const error = asTunnelError(thrown);
+      if (error.code === 'PROFILE_NOT_FOUND') this.#note('warn', error.message, wanted.name);
+      else this.#broken.add(wanted, error);
+      return undefined;
+    }
+  }
+
+  /** The profiles that a selection means, as the person wrote them. */
+  async #profiles(select: Selection, caller: Caller): Promise<readonly string[]> {
+    if ('names' in select) return [...new Set(select.names)];
+    const tag = 'tag' in select ? select.tag : undefined;
+    const names = await this.#deps.listNames(tag, caller);
+    if (names.length > 0) return names;
+    const none = tag === undefined ? 'there is no profile' : `no profile has the tag ${tag}`;
+    throw new TunnelError('PROFILE_NOT_FOUND', `Cannot bring anything up: ${none}`);
+  }
+
+  /** The tunnels that a selection means, for what is done to running ones. A name that neither runs nor exists is refused. */
+  async #known(select: Selection, caller: Caller): Promise<readonly string[]> {
+    const running = [...this.#running.keys(), ...this.#broken.names];
+    if ('all' in select) return running;
+    if ('tag' in select) {
+      const tagged = running.filter((name) => this.#running.get(name)?.tunnel.plan.tags.includes(select.tag));
+      if (tagged.length === 0) await this.#profiles(select, caller);
+      return tagged;
+    }
+    const unknown = await Promise.all(select.names.map((name) => this.#whyUnknown(name, caller)));
+    const [first, ...others] = unknown.filter((error) => error !== undefined);
+    if (first !== undefined) throw together([first, ...others]);
+    return [...new Set(select.names.map(tunnelName))];
+  }
+
+  async #whyUnknown(name: string, caller: Caller): Promise<TunnelError | undefined> {
+    if (this.#wants(tunnelName(name))) return undefined;
+    try {
+      await this.#deps.resolve(name, caller);
+    } catch (thrown) {
+      const error = asTunnelError(thrown);
+      if (error.code === 'PROFILE_NOT_FOUND') return error; // a profile with mistakes exists all the same
+    }
+    return undefined;
+  }
+
+  async #resolve(names: readonly string[], caller: Pick<Caller, 'cwd'>): Promise<readonly Wish[]> {
+    const resolve: SupervisorDeps['resolve'] = (name, from) => this.#deps.resolve(name, from);
+    const wishes = await resolveAll(resolve, names, caller, (name) => this.#wants(name));
+    const clashes = wishes.flatMap(({ plan }) => {
+      const file = this.#running.get(plan.name)?.tunnel.plan.file;
+      return file === undefined || file === plan.file ? [] : [secondFile(plan.name, file, plan.file)];
+    });
+    const [first, ...others] = clashes;
+    if (first !== undefined) throw together([first, ...others]);
+    this.#deps.refuseConflicts(wishes.map(({ plan }) => plan));
+    return wishes;
+  }
+
+  async #bringUp(wishes: readonly Wish[], caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
+    this.#memory.heedAuthSock(caller.authSock);
+    const names = wishes.map(({ plan }) => plan.name);
+    if (attendant !== undefined) this.questions.attend(names, attendant);
+    const started = await Promise.all(
+      wishes.map((wish) => this.#turns.take(wish.plan.name, () => this.#startOne(wish))),
+    );
+    await this.#memory.save();
+    return started;
+  }
+
+  #startOne({ plan, wanted }: Wish): UpTunnel {
+    this.#refuseClosed();
+    const { name } = plan;
+    const wasBroken = this.#broken.forget(name);
+    const running = this.#running.get(name);
+    if (running === undefined) {
+      const tunnel = this.#make(plan);
+      this.#running.set(name, { tunnel, wanted, leaving: false });
+      this.#wake.start();
+      tunnel.start();
+      return { name, already: wasBroken, reloaded: false };
+    }
+    const reloaded = !samePlan(running.tunnel.plan, plan);
+    this.#running.set(name, { ...running, wanted });
+    if (reloaded) running.tunnel.reload(plan);
+    running.tunnel.retry();
+    return { name, already: true, reloaded };
+  }
+
+  async #applyAnew(
+    names: readonly string[],
+    caller: Caller,
+    attendant: Attendant | undefined,
+    act: (tunnel: Tunnel, plan: Plan) => void,
+  ): Promise<readonly UpTunnel[]> {
+    const wishes = await this.#resolveAnew(names);
+    this.#deps.refuseConflicts(wishes.map(({ plan }) => plan));
+    this.#memory.heedAuthSock(caller.authSock);
+    if (attendant !== undefined) this.questions.attend(names, attendant);
+    const changed = await Promise.all(
+      wishes.map((wish) => this.#turns.take(wish.plan.name, () => this.#changeOne(wish, act))),
+    );
+    await this.#memory.save();
+    return changed.filter((tunnel) => tunnel !== undefined);
+  }
+
+  /** undefined where it was taken down meanwhile. */
+  #changeOne(wish: Wish, act: (tunnel: Tunnel, plan: Plan) => void): UpTunnel | undefined {
+    const { name } = wish.plan;
+    if (this.#broken.names.includes(name)) return this.#startOne(wish);
+    const running = this.#running.get(name);
+    if (running === undefined) return undefined;
+    const reloaded = !samePlan(running.tunnel.plan, wish.plan);
+    act(running.tunnel, wish.plan);
+    return { name, already: true, reloaded };
+  }
+
+  async #resolveAnew(names: readonly string[]): Promise<readonly Wish[]> {
+    const errors: TunnelError[] = [];
+    const wishes: Wish[] = [];
+    for (const name of names) {
+      const running = this.#running.get(name);
+      const wanted = running?.wanted ?? this.#broken.wanted(name);
+      if (wanted === null || wanted === undefined) {
+        if (running !== undefined) wishes.push({ plan: running.tunnel.plan, wanted: null });
+        continue;
+      }
+      try {
+        wishes.push(await resolveOne((from, caller) => this.#deps.resolve(from, caller), wanted));
+      } catch (error) {
+        errors.push(asTunnelError(error));
+      }
+    }
+    const [first, ...others] = errors;
+    if (first !== undefined) throw together([first, ...others]);
+    return wishes;
+  }
+
+  async #takeDown(name: string, drainMs: number): Promise<void> {
+    if (this.#broken.forget(name)) this.#broken.sayRemoved(name);
+    const before = this.#running.get(name);
+    if (before?.leaving === true) void before.tunnel.stop(drainMs); // a second `down` may shorten the drain of the first
+    await this.#turns.take(name, async () => {
+      const running = this.#running.get(name);
+      if (running === undefined) return;
+      this.#running.set(name, { ...running, leaving: true });
+      const saved = this.#memory.save();
+      await running.tunnel.stop(drainMs);
+      this.#running.delete(name);
+      if (this.#running.size === 0) this.#wake.stop();
+      this.#events.emit({ event: 'removed', at: this.#now(), tunnel: name });
+      await saved;
+    });
+  }
+
+  #make(plan: Plan): Tunnel {
+    const { name } = plan;
+    return new Tunnel(plan, {
+      deps: this.#deps,
+      ask: (question, signal) => this.questions.ask(name, question, signal),
+      openQuestions: () => this.questions.openCount(name),
+      agentSocket: () => this.#memory.authSock ?? this.#deps.authSock,
+      ready: (after, signal) =>
+        firstUp(name, after, signal, {
+          state: (other) => this.#running.get(other)?.tunnel.status.state,
+          subscribe: (listener) => this.#events.subscribe(listener),
+        }),
+      keptPort: (forward) => this.#memory.port(name, forward),
+      keepPort: (forward, port) => this.#memory.keepPort(name, forward, port),
+      emit: (event) => this.#events.emit(event),
+    });
+  }
+
+  #woke(): void {
+    for (const { tunnel } of this.#running.values()) tunnel.wake();
+  }
+
+  #wants(name: string): boolean {
+    return this.#running.get(name)?.leaving === false || this.#broken.names.includes(name);
+  }
+
+  #wanted(): readonly WantedTunnel[] {
+    const running = [...this.#running.values()].flatMap(({ wanted, leaving }) => (leaving ? [] : (wanted ?? [])));
+    return [...running, ...this.#broken.all];
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing !== undefined)
+      throw new TunnelError('STOPPED', 'Cannot change tunnels: the supervisor is stopping');
+  }
+
+  #note(level: NoteLevel, message: string, tunnel: string | null = null): void {
+    this.#events.emit({ event: 'note', at: this.#now(), tunnel, level, message });
+  }
+
+  #now(): string {
+    return new Date(this.#deps.clock.wallMs()).toISOString();
+  }
+}
+
+interface Running {
+  readonly tunnel: Tunnel;
+  readonly wanted: WantedTunnel | null;
+  /** Taken down: not wanted any more, and gone once its connections are. */
+  readonly leaving: boolean;
+}
+
+/** Where a program that embeds the supervisor stands. */
+function here(): Caller {
+  return { cwd: process.cwd() };
+}
+
+/** A disk that is full says so with each write: once is enough. */
+function onceEach(say: (message: string) => void): (message: string) => void {
+  const said = new Set<string>();
+  return (message) => {
+    if (said.has(message)) return;
+    said.add(message);
+    say(message);
+  };
+}

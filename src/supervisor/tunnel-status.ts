@@ -1,0 +1,67 @@
+import type { CarrierStatus } from '../link/carrier.ts';
+import { formatEndpoint } from '../model/endpoint.ts';
+import type { TunnelError } from '../model/failure.ts';
+import type { ForwardPlan, Plan } from '../model/plan.ts';
+import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../model/status.ts';
+import type { ForwardFacts } from './deps.ts';
+import { forwardState, tunnelState, type TunnelFacts } from './state.ts';
+
+export interface StatusParts {
+  readonly plan: Plan;
+  readonly facts: TunnelFacts;
+  readonly carrier: CarrierStatus | null;
+  /** As in `facts.forwards`, in the same order. */
+  readonly forwards: readonly ForwardFacts[];
+  /** Wall clock of the moment in which this error was first seen. */
+  readonly errorAtMs: (error: TunnelError) => number;
+}
+
+/** The row of `status` for one tunnel, but for `since`, which takes a memory of the state before. */
+export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: StatusParts): Omit<TunnelStatus, 'since'> {
+  const state = tunnelState(facts);
+  const said = (error: TunnelError | null): ErrorStatus | null => error && errorStatus(error, errorAtMs(error));
+  const forwardError = facts.forwards.find(({ error }) => error !== null)?.error ?? null;
+  const running = facts.wish === 'run';
+  const waits = running && facts.failure === null && carrier !== null && carrier.nextRetryAtMs !== null;
+  return {
+    name: plan.name,
+    state,
+    via: plan.hops.at(-1)?.label ?? null,
+    latencyMs: state === 'up' ? (carrier?.latencyMs ?? null) : null,
+    reconnects: carrier?.reconnects ?? 0,
+    lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
+    nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
+    forwards: forwards.map((forward, index): ForwardStatus => {
+      const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
+      const live = facts.forwards[index] ?? { listening: false, error: null, wasUp: false };
+      const lastError = running ? said(live.error) : null;
+      const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
+      return { name, kind, bind, target, state: forwardState(live, facts), health, ...counts, lastError };
+    }),
+  };
+}
+
+export function errorStatus({ code, message, hint }: TunnelError, atMs: number): ErrorStatus {
+  return { code, message, hint, at: new Date(atMs).toISOString() };
+}
+
+/** Facts of a forward that never came into being. */
+export function absentForward(plan: ForwardPlan, error: TunnelError | null): ForwardFacts {
+  const { name, kind, bind, target } = plan;
+  const counts = { openConnections: 0, totalConnections: 0, receivedBytes: 0, sentBytes: 0 };
+  const places = { bind: formatEndpoint(bind), target: formatEndpoint(target) };
+  return { name, kind, ...places, listening: false, error, health: null, ...counts };
+}
+
+/** What makes a change of status worth an event at once: all but the figures that move with each connection. */
+export function changeKey(status: TunnelStatus): string {
+  const forwards = status.forwards.map(({ name, kind, bind, target, state, health, lastError }) => {
+    return { name, kind, bind, target, state, health, lastError };
+  });
+  return JSON.stringify({ ...status, latencyMs: null, forwards });
+}
+
+/** The figures whose changes are told a little later, together. Bytes are not among them: they tell nothing by themselves. */
+export function figuresKey({ latencyMs, forwards }: TunnelStatus): string {
+  return JSON.stringify([latencyMs, ...forwards.map((forward) => [forward.openConnections, forward.totalConnections])]);
+}
