@@ -1,0 +1,81 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { Duplex, type Readable, type Writable } from 'node:stream';
+import { cleanLine } from '../model/clean.ts';
+
+/** Lines of stderr passed on for one connection; a command in a loop must not flood the log. */
+const MOST_NOTES = 20;
+
+/**
+ * A connection whose two ends are a command's stdin and stdout (ssh_config(5), ProxyCommand). The line runs as ssh runs
+ * it: by the person's shell, with `exec`, so that the shell itself goes away. Destroying the stream ends the command.
+ */
+export class ProxyCommand extends Duplex {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  #bytesRead = 0;
+  #notes = 0;
+  #stderr = '';
+  /** Why the command ended, in words, once it has. */
+  exitReason: string | undefined;
+
+  /** @param onNote gets the command's stderr, cleaned, a line at a time */
+  constructor(line: string, onNote: (message: string) => void) {
+    super({ allowHalfOpen: false });
+    this.#child = launch(line);
+    const { stdin, stdout, stderr } = this.#child;
+    stdout.on('data', (chunk: Buffer) => {
+      this.#bytesRead += chunk.length;
+      if (!this.push(chunk)) stdout.pause();
+    });
+    stdout.on('end', () => this.push(null));
+    stdin.on('error', (error: Error) => this.destroy(error)); // EPIPE: the command closed its stdin or ended
+    stdout.on('error', (error: Error) => this.destroy(error));
+    stderr.setEncoding('utf8').on('data', (text: string) => this.#hear(text, onNote));
+    stderr.on('error', () => undefined); // its text is a courtesy; the end of the command is told by `exit`
+    this.#child.on('error', (error) => this.destroy(error));
+    this.#child.on('exit', (code, signal) => {
+      this.exitReason = signal === null ? `the command ended with status ${code ?? 0}` : `the command got ${signal}`;
+    });
+  }
+
+  /** Bytes that came from the server so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  override _read(): void {
+    this.#child.stdout.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#child.stdin.write(chunk)) done();
+    else this.#child.stdin.once('drain', () => done());
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#child.stdin.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#child.stdin.destroy();
+    this.#child.stdout.destroy();
+    this.#child.stderr.destroy();
+    this.#child.kill(); // by its own pid, and only while it runs: Node knows
+    done(error);
+  }
+
+  #hear(text: string, onNote: (message: string) => void): void {
+    const lines = (this.#stderr + text).split('\n');
+    this.#stderr = (lines.pop() ?? '').slice(-4096);
+    for (const line of lines) {
+      if (line.trim() !== '' && this.#notes++ < MOST_NOTES) onNote(cleanLine(line));
+    }
+  }
+}
+
+function launch(line: string): ChildProcessByStdio<Writable, Readable, Readable> {
+  const stdio: ['pipe', 'pipe', 'pipe'] = ['pipe', 'pipe', 'pipe'];
+  if (process.platform === 'win32') return spawn(line, { stdio, shell: true, windowsHide: true });
+  const shell = process.env['SHELL'];
+  return spawn(shell === undefined || shell === '' ? '/bin/sh' : shell, ['-c', `exec ${line}`], { stdio });
+}
