@@ -1,0 +1,133 @@
+import type { Clock } from '../model/clock.ts';
+
+/** How a granted try ended. `unseen`: the server cannot have noticed it, as when the TCP connection was refused. */
+export type TryOutcome = 'loggedIn' | 'failed' | 'unseen';
+
+/** The right to dial once; `settle` must follow, and counts once. */
+export interface LoginTicket {
+  settle(outcome: TryOutcome): void;
+}
+
+interface Attempt {
+  readonly startedAtMs: number;
+  outcome: TryOutcome | 'open';
+}
+
+interface Waiter {
+  readonly grant: (ticket: LoginTicket) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Logins at one server come no closer than this, whichever profile they are for. */
+export const LOGIN_SPACING_MS = 1_000;
+
+/**
+ * Connections without a login that one server may see in `WINDOW_MS`. sshd 9.8 and later adds a second of penalty for
+ * each and bars the address at 15 (sshd_config, PerSourcePenalties): six in half a minute never come near that.
+ */
+export const UNPROVEN_LIMIT = 6;
+export const WINDOW_MS = 30_000;
+
+/** Keeps all links of this process together from bothering a server. Shared by every carrier; nothing to close. */
+export class LoginBudget {
+  readonly #clock: Clock;
+  readonly #gates = new Map<string, ServerGate>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Waits for a turn at the server, first come first served. Rejects with the signal's reason when that comes first.
+   * @param server `host:port` of the first hop: what the server sees as one client is this machine
+   */
+  acquire(server: string, signal: AbortSignal): Promise<LoginTicket> {
+    return this.#gate(server).enter(signal);
+  }
+
+  /** How long a try would wait from now, with nobody before it. */
+  delayMs(server: string): number {
+    return Math.max(0, this.#gates.get(server)?.delayMs() ?? 0);
+  }
+
+  #gate(server: string): ServerGate {
+    let gate = this.#gates.get(server);
+    if (gate === undefined) this.#gates.set(server, (gate = new ServerGate(this.#clock)));
+    return gate;
+  }
+}
+
+class ServerGate {
+  readonly #clock: Clock;
+  readonly #queue: Waiter[] = [];
+  #attempts: Attempt[] = [];
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  enter(signal: AbortSignal): Promise<LoginTicket> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      const leave = (): void => {
+        const place = this.#queue.indexOf(waiter);
+        if (place >= 0) this.#queue.splice(place, 1);
+        reject(signal.reason as Error);
+        this.#pump();
+      };
+      const grant = (ticket: LoginTicket): void => {
+        signal.removeEventListener('abort', leave);
+        resolve(ticket);
+      };
+      const waiter: Waiter = { grant, signal };
+      signal.addEventListener('abort', leave, { once: true });
+      this.#queue.push(waiter);
+      this.#pump();
+    });
+  }
+
+  delayMs(): number {
+    const nowMs = this.#clock.nowMs();
+    const unproven = this.#attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'open');
+    const last = this.#attempts.at(-1);
+    const oldest = unproven.at(-UNPROVEN_LIMIT);
+    const pacedMs = last === undefined ? 0 : last.startedAtMs + LOGIN_SPACING_MS - nowMs;
+    const spentMs = oldest === undefined ? 0 : oldest.startedAtMs + WINDOW_MS - nowMs;
+    return Math.max(pacedMs, spentMs);
+  }
+
+  #pump(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = () => undefined;
+    this.#forget();
+    for (let waiter = this.#queue[0]; waiter !== undefined; waiter = this.#queue[0]) {
+      const delayMs = this.delayMs();
+      if (delayMs > 0) {
+        this.#cancelTimer = this.#clock.after(delayMs, () => this.#pump());
+        return;
+      }
+      this.#queue.shift();
+      waiter.grant(this.#begin());
+    }
+  }
+
+  #begin(): LoginTicket {
+    const attempt: Attempt = { startedAtMs: this.#clock.nowMs(), outcome: 'open' };
+    this.#attempts.push(attempt);
+    return {
+      settle: (outcome) => {
+        if (attempt.outcome !== 'open') return;
+        attempt.outcome = outcome;
+        if (outcome === 'unseen') this.#attempts = this.#attempts.filter((other) => other !== attempt);
+        this.#pump();
+      },
+    };
+  }
+
+  /** What lies before the window counts no more, ended or not. */
+  #forget(): void {
+    const sinceMs = this.#clock.nowMs() - WINDOW_MS;
+    this.#attempts = this.#attempts.filter(({ startedAtMs }) => startedAtMs > sinceMs);
+  }
+}
