@@ -1,0 +1,140 @@
+import type { Socket } from 'node:net';
+import type { Channel, Originator } from '../link/transport.ts';
+import type { Clock } from '../model/clock.ts';
+import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
+import { watchHeldClient } from './client-watch.ts';
+import { resetOrDestroy } from './reset.ts';
+import type { Bargain, Route } from './route.ts';
+import { Splice, type SpliceEnding } from './splice.ts';
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  /** `address:port`, or 'unix'. */
+  readonly client: string;
+  readonly originator: Originator;
+  readonly route: Route;
+  readonly clock: Clock;
+  /** From accept to the open channel, outages included. */
+  readonly holdMs: number;
+  /** Whether a link is up: what a silent end of the client's means depends on it. */
+  readonly linkUp: () => boolean;
+}
+
+/** How it went: `served` had its channel; `failed` got none and says why; `gone` is a client that did not wait. */
+export type Outcome =
+  | { readonly name: 'served'; readonly ending: SpliceEnding }
+  | { readonly name: 'failed'; readonly error: TunnelError }
+  | { readonly name: 'gone' };
+
+/** These the target or its server decided: the client sees what ssh would show it. Others are losses: a reset. */
+const ANSWERED: ReadonlySet<FailureCode> = new Set(['TARGET_REFUSED', 'TARGET_PROHIBITED', 'NAME_UNRESOLVED']);
+
+/** A client that goes away while it waits is no failure: its reason never leaves this file. */
+const GONE = new TunnelError('STOPPED', 'The client has gone');
+
+/** One accepted socket from accept to the end of both directions. Owns the socket. */
+export class AcceptedConnection {
+  readonly client: string;
+  readonly #options: ConnectionOptions;
+  readonly #acceptedMs: number;
+  readonly #abort = new AbortController();
+  #splice: Splice | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.client = options.client;
+    this.#options = options;
+    this.#acceptedMs = options.clock.nowMs();
+  }
+
+  /** False while it waits for its channel. */
+  get served(): boolean {
+    return this.#splice !== undefined;
+  }
+
+  /** From the target to the client. */
+  get receivedBytes(): number {
+    return this.#splice?.fromChannelBytes ?? 0;
+  }
+
+  /** From the client to the target. */
+  get sentBytes(): number {
+    return this.#splice?.fromSocketBytes ?? 0;
+  }
+
+  get durationMs(): number {
+    return Math.round(this.#options.clock.nowMs() - this.#acceptedMs);
+  }
+
+  /** Opens the channel within the budget, then carries bytes. Resolves when nothing of it is left; never rejects. */
+  async run(): Promise<Outcome> {
+    const { socket } = this.#options;
+    socket.on('error', () => undefined); // 'close' follows, and says all that can be done about it
+    const opened = await this.#open();
+    if (opened instanceof TunnelError) return this.#end(opened);
+    if (socket.destroyed) {
+      opened.abort();
+      return { name: 'gone' };
+    }
+    const ending = await this.#carry(opened);
+    return { name: 'served', ending };
+  }
+
+  /** Ends it now for a reason of ours: the client sees a reset. Safe to call at any time. */
+  cut(reason: TunnelError): void {
+    this.#abort.abort(reason);
+    this.#splice?.cut(reason);
+  }
+
+  async #open(): Promise<Channel | TunnelError> {
+    const { socket, route, clock, holdMs, originator } = this.#options;
+    const { signal } = this.#abort;
+    const stopWatching = watchHeldClient(socket, {
+      gone: () => this.#abort.abort(GONE),
+      silentEnd: () => this.#silentEnd(),
+    });
+    const stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
+    let bargain: Bargain | undefined;
+    try {
+      bargain = await route.negotiate(socket, signal);
+      const channel = await route.dial(bargain.target, originator, signal);
+      bargain.opened?.();
+      return channel;
+    } catch (thrown) {
+      const error = asTunnelError(signal.aborted ? signal.reason : thrown);
+      if (error !== GONE) bargain?.failed?.(error);
+      return error;
+    } finally {
+      stopWatching();
+      stopBudget();
+    }
+  }
+
+  /**
+   * A client that ends without a byte may have given up, as mail programs do, or may want to read only. With a link up it is
+   * served at once and both are right. In an outage it is let go: nobody is opened a connection for who has left.
+   */
+  #silentEnd(): void {
+    if (!this.#options.linkUp()) this.#abort.abort(GONE);
+  }
+
+  #expired(): TunnelError {
+    const { route, holdMs, linkUp } = this.#options;
+    const why = linkUp() ? 'the server did not open a channel' : 'the SSH connection is down';
+    return new TunnelError('HOLD_EXPIRED', `Cannot reach ${route.label} within ${holdMs / 1_000} s: ${why}`);
+  }
+
+  /** As ssh: closed in order, but with a reset where the client had already sent what nobody will read. */
+  #end(error: TunnelError): Outcome {
+    const { socket } = this.#options;
+    if (ANSWERED.has(error.code) && socket.readableLength === 0) socket.destroySoon();
+    else resetOrDestroy(socket);
+    return error === GONE ? { name: 'gone' } : { name: 'failed', error };
+  }
+
+  #carry(channel: Channel): Promise<SpliceEnding> {
+    return new Promise((resolve) => {
+      this.#splice = new Splice(this.#options.socket, channel, resolve);
+      this.#splice.start();
+    });
+  }
+}

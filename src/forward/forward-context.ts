@@ -1,0 +1,59 @@
+import type { Carrier } from '../link/carrier.ts';
+import type { Clock } from '../model/clock.ts';
+import type { TunnelError } from '../model/failure.ts';
+import type { Plan } from '../model/plan.ts';
+import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
+import type { OnNote } from './burst.ts';
+
+/** One forward of a tunnel, whatever its kind. It comes up by itself once started, until it is closed. */
+export interface Forward {
+  readonly facts: ForwardFacts;
+  /** Resolves once the first attempt to bind is made, in either case: `facts` says how it went. Never rejects. Call once. */
+  start(): Promise<void>;
+  /** The tunnel's link came up or was lost: health is looked at anew. Calling it without a change does no harm. */
+  linkChanged(): void;
+  /** Applies changed settings of the plan without touching the listener or an open connection. */
+  update(settings: ForwardSettings): void;
+  /**
+   * Frees the address at once; connections have `drainMs` to end by themselves, then are cut. Resolves when nothing is
+   * left. A second call may shorten the time. Never rejects.
+   */
+  close(drainMs: number): Promise<void>;
+}
+
+/** A forward now. Values of this moment; `onChange` says when to look again, byte counts apart. */
+export interface ForwardFacts {
+  readonly name: string;
+  readonly kind: ForwardKind;
+  /** Ends in the port that is really bound, once it is. */
+  readonly bind: string;
+  readonly target: string;
+  readonly listening: boolean;
+  /** Why it does not listen; null while it does. */
+  readonly error: TunnelError | null;
+  /** Null without `expect`, before the first probe, and while no link is up. */
+  readonly health: Health | null;
+  readonly openConnections: number;
+  readonly totalConnections: number;
+  /** From the target to the client. */
+  readonly receivedBytes: number;
+  /** From the client to the target. */
+  readonly sentBytes: number;
+}
+
+export type ForwardSettings = Pick<Plan, 'limits' | 'whileDown' | 'probe'>;
+
+/** What a forward stands on, and whom it tells. The callbacks must not throw. */
+export interface ForwardContext extends ForwardSettings {
+  readonly carrier: Carrier;
+  readonly clock: Clock;
+  /** The port of last time, for a bind port of 0. */
+  readonly preferredPort?: number;
+  /** The port that is bound now: to be kept for next time. Not called for a unix socket. */
+  onBound(port: number): void;
+  /** Something in `facts` changed, byte counts apart. */
+  onChange(): void;
+  /** A connection that had its channel has ended. Those that got none are notes. */
+  onConnection(record: ConnectionRecord): void;
+  onNote: OnNote;
+}

@@ -1,0 +1,139 @@
+import type { Socket } from 'node:net';
+import type { Channel, ChannelSink } from '../link/transport.ts';
+import type { TunnelError } from '../model/failure.ts';
+import { resetOrDestroy } from './reset.ts';
+
+/** `done`: both ways ended by themselves. `reset`: the socket's peer cut it. Otherwise why it was cut. */
+export type SpliceEnding = 'done' | 'reset' | TunnelError;
+
+/**
+ * Unsent bytes of one socket above which its source is held back. A socket takes most chunks in the same turn, and asks
+ * for a pause nevertheless whenever one chunk is larger than its own mark of 16 KiB: stopping the source at each would cost a
+ * third of the rate. 256 KiB keeps it flowing and is little beside the channel's window of 2 MiB.
+ */
+export const HELD_BACK_BYTES = 256 * 1024;
+
+/**
+ * Carries bytes between a socket (made with allowHalfOpen) and a channel until both have closed; owns both from `start`
+ * on. The hot path: nothing is allocated for a chunk. RFC 4254 section 5.3: EOF ends one direction, close ends both.
+ */
+export class Splice implements ChannelSink {
+  /** Bytes that came out of the channel, towards the socket. */
+  fromChannelBytes = 0;
+  /** Bytes that came out of the socket, towards the channel. */
+  fromSocketBytes = 0;
+  readonly #socket: Socket;
+  readonly #channel: Channel;
+  readonly #onEnd: (ending: SpliceEnding) => void;
+  #ending: SpliceEnding = 'done';
+  #socketClosed = false;
+  #socketEof = false;
+  #channelClosed = false;
+  #channelEof = false;
+  #channelPaused = false;
+
+  /** @param onEnd called once, when both have closed: nothing of this connection is left then */
+  constructor(socket: Socket, channel: Channel, onEnd: (ending: SpliceEnding) => void) {
+    this.#socket = socket;
+    this.#channel = channel;
+    this.#onEnd = onEnd;
+  }
+
+  /** Starts both flows. What the socket has read before, even its end, is sent first. Call once. */
+  start(): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => this.#fromSocket(chunk));
+    socket.on('end', () => this.#socketEnded());
+    socket.on('drain', () => this.#socketDrained());
+    socket.on('error', () => this.#socketFailed());
+    socket.on('close', () => this.#socketGone());
+    if (socket.closed)
+      this.#socketGone(); // its event has passed
+    else if (socket.readableEnded) this.#socketEnded();
+    this.#channel.attach(this);
+    if (!this.#socketClosed) socket.resume();
+  }
+
+  /** Ends both at once for a reason of ours: what is under way is lost, so the peer sees a reset. Safe to call twice. */
+  cut(reason: TunnelError): void {
+    if (this.#socketClosed && this.#channelClosed) return;
+    if (this.#ending === 'done') this.#ending = reason;
+    if (!this.#channelClosed) this.#channel.abort();
+    resetOrDestroy(this.#socket);
+  }
+
+  data(chunk: Buffer): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    this.fromChannelBytes += chunk.length;
+    // Only a write that said false is followed by 'drain'.
+    if (!socket.write(chunk) && socket.writableLength >= HELD_BACK_BYTES && !this.#channelPaused) {
+      this.#channelPaused = true;
+      this.#channel.pause();
+    }
+  }
+
+  end(): void {
+    this.#channelEof = true;
+    this.#socket.end();
+  }
+
+  drain(): void {
+    this.#socket.resume();
+  }
+
+  closed(error?: TunnelError): void {
+    this.#channelClosed = true;
+    if (error !== undefined && this.#ending === 'done') this.#ending = error;
+    if (this.#socketClosed) return this.#onEnd(this.#ending);
+    if (error === undefined) this.#closeSocket();
+    else this.#resetSocket();
+  }
+
+  #fromSocket(chunk: Buffer): void {
+    if (this.#channelClosed) return; // nobody is left to read it
+    this.fromSocketBytes += chunk.length;
+    if (!this.#channel.write(chunk)) this.#socket.pause();
+  }
+
+  #socketEnded(): void {
+    this.#socketEof = true;
+    if (!this.#channelClosed) this.#channel.end();
+  }
+
+  #socketDrained(): void {
+    if (!this.#channelPaused) return;
+    this.#channelPaused = false;
+    if (!this.#channelClosed) this.#channel.resume();
+  }
+
+  #socketFailed(): void {
+    if (this.#ending === 'done') this.#ending = 'reset';
+  }
+
+  #socketGone(): void {
+    if (this.#socketClosed) return;
+    this.#socketClosed = true;
+    if (this.#channelClosed) return this.#onEnd(this.#ending);
+    // Ended both ways, the channel closes by itself once it has sent what it holds; an abort could lose the last of it.
+    if (this.#ending === 'done' && this.#socketEof && this.#channelEof) return;
+    if (this.#ending === 'done') this.#ending = 'reset';
+    this.#channel.abort();
+  }
+
+  /** The far side has closed: the peer gets what is queued, then FIN; as with ssh, what it still writes then meets RST. */
+  #closeSocket(): void {
+    this.#socket.resume(); // unread bytes in the kernel would turn the close into a reset that overtakes our data
+    this.#socket.destroySoon();
+  }
+
+  /** The channel was cut. Where its EOF had come all bytes for the peer are here and are delivered before the reset. */
+  #resetSocket(): void {
+    const socket = this.#socket;
+    if (!this.#channelEof) return resetOrDestroy(socket);
+    if (this.#socketEof) return; // it closes by itself when the last byte is out
+    socket.resume();
+    if (socket.writableFinished) resetOrDestroy(socket);
+    else socket.once('finish', () => resetOrDestroy(socket));
+  }
+}
