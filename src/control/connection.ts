@@ -6,7 +6,7 @@ import { isMethod, readParams } from './params.ts';
 
 /** The connection that a request came on, as its handler sees it. */
 export interface Peer {
-  /** Sends a notification. What a handler sends before it returns a plain value goes out after that answer. */
+  /** Sends a notification. While a `subscribe` is in work they wait for its answer, so that none overtakes the snapshot. */
   notify<N extends Notification>(name: N, params: Notifications[N]): void;
   /** Aborts when the connection ends, whoever ended it: the place to give back what was taken for this person. */
   readonly signal: AbortSignal;
@@ -47,8 +47,9 @@ export class ControlConnection implements Peer {
   #greeted: 'no' | 'yes' | 'other' = 'no';
   #inWork = 0;
   #closing = false;
-  /** Notifications that must not overtake the answer of the handler that runs now. */
-  #heldBack: Frame[] | undefined;
+  #subscribing = 0;
+  /** Notifications that wait until `subscribing` is 0 again. */
+  #heldBack: Frame[] = [];
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -67,7 +68,7 @@ export class ControlConnection implements Peer {
 
   notify<N extends Notification>(name: N, params: Notifications[N]): void {
     const frame: Frame = { kind: 'notification', method: name, params };
-    if (this.#heldBack !== undefined) this.#heldBack.push(frame);
+    if (this.#subscribing > 0) this.#heldBack.push(frame);
     else this.#send(frame);
   }
 
@@ -125,31 +126,26 @@ export class ControlConnection implements Peer {
   }
 
   #serve(id: number, method: Exclude<Method, 'hello'>, params: unknown): void {
-    this.#heldBack = [];
+    if (method === 'subscribe') this.#subscribing += 1;
+    const answer = (frame: Frame): void => this.#answer(method, frame);
+    const fail = (error: unknown): void => answer(this.#errorFrame(id, error));
     try {
       const result = this.#call(method, params);
-      if (result instanceof Promise) {
-        result.then(
-          (value) => this.#answer({ kind: 'result', id, result: value }),
-          (error: unknown) => this.#answer(this.#errorFrame(id, error)),
-        );
-      } else {
-        this.#answer({ kind: 'result', id, result });
-      }
+      if (result instanceof Promise) result.then((value) => answer({ kind: 'result', id, result: value }), fail);
+      else answer({ kind: 'result', id, result });
     } catch (error) {
-      this.#answer(this.#errorFrame(id, error));
+      fail(error);
     }
-    const held = this.#heldBack;
-    this.#heldBack = undefined;
-    for (const frame of held) this.#send(frame);
   }
 
   #call<M extends Exclude<Method, 'hello'>>(method: M, params: unknown): unknown {
     return this.#options.handlers[method](readParams(method, params), this);
   }
 
-  #answer(frame: Frame): void {
+  #answer(method: Method, frame: Frame): void {
     this.#send(frame);
+    if (method === 'subscribe') this.#subscribing -= 1;
+    if (this.#subscribing === 0) for (const held of this.#heldBack.splice(0)) this.#send(held);
     this.#inWork -= 1;
     if (this.#inWork === MAX_IN_WORK - 1) this.#socket.resume();
   }

@@ -17,6 +17,8 @@ export interface ServeControlOptions extends Partial<ConnectionOptions> {
 /** The supervisor's ear. Owned by whoever called `serveControl`. */
 export interface ControlServer {
   readonly socket: string;
+  /** Clients that are connected now. */
+  readonly connectionCount: number;
   /** Takes no new connections and removes the socket; those that are open go on. Safe to call twice. */
   stopListening(): void;
   /** As that, and ends the open ones once what is queued for them is out. Safe to call twice. */
@@ -46,6 +48,9 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
   server.on('error', (error) => settings.onFault(asTunnelError(error))); // one that could not be accepted, as by EMFILE
   return {
     socket: options.socket,
+    get connectionCount() {
+      return open.size;
+    },
     stopListening: () => void server.close(),
     close: async () => {
       server.close();

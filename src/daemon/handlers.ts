@@ -1,0 +1,95 @@
+import type { ControlHandlers, Peer } from '../control/connection.ts';
+import type { UpTunnel } from '../model/request.ts';
+import type { Attendant } from '../supervisor/questions.ts';
+import type { TunnelSupervisor } from '../supervisor/supervisor.ts';
+
+export interface HandlerNeeds {
+  readonly supervisor: TunnelSupervisor;
+  /** Resolves once what was wanted is running again: before that no answer would be the truth. */
+  readonly restored: Promise<void>;
+  /** Begins to end this supervisor. */
+  readonly stop: () => void;
+}
+
+/** What each request of a client does. A client that hangs up is asked no more, and its events end. */
+export function controlHandlers({ supervisor, restored, stop }: HandlerNeeds): ControlHandlers {
+  const people = new People(supervisor);
+  return {
+    up: async ({ select, caller, attend }, peer) => {
+      await restored;
+      const up = async (person?: Attendant): Promise<readonly UpTunnel[]> => supervisor.up(select, caller, person);
+      return { tunnels: await (attend ? people.attending(peer, up) : up()) };
+    },
+    restart: async ({ select, caller, attend }, peer) => {
+      await restored;
+      const restart = async (person?: Attendant): Promise<readonly UpTunnel[]> =>
+        supervisor.restart(select, caller, person);
+      return { tunnels: await (attend ? people.attending(peer, restart) : restart()) };
+    },
+    reload: async ({ select, caller }) => {
+      await restored;
+      return { tunnels: await supervisor.reload(select, caller) };
+    },
+    down: async ({ select, drainMs, caller }) => {
+      await restored;
+      return { tunnels: await supervisor.down(select, drainMs, caller) };
+    },
+    status: async () => {
+      await restored;
+      return supervisor.snapshot();
+    },
+    subscribe: async (_params, peer) => {
+      await restored;
+      const unsubscribe = supervisor.subscribe((event) => peer.notify('event', event));
+      onEnd(peer, unsubscribe);
+      return supervisor.snapshot(); // in the same turn: no event is lost between
+    },
+    attend: async ({ names, caller }, peer) => {
+      await restored;
+      return people.attending(peer, (person) => ({ waiting: supervisor.attend(names, person, caller).waiting }));
+    },
+    answer: ({ id, answer }, peer) => ({ accepted: supervisor.questions.answer(id, answer, people.of(peer)) }),
+    decline: ({ id }, peer) => ({ accepted: supervisor.questions.decline(id, people.of(peer)) }),
+    stop: () => {
+      setImmediate(stop); // the answer goes out first
+      return {};
+    },
+  };
+}
+
+/** The person at each connection, as the supervisor's questions know them. */
+class People {
+  readonly #supervisor: TunnelSupervisor;
+  readonly #byPeer = new WeakMap<Peer, Attendant>();
+
+  constructor(supervisor: TunnelSupervisor) {
+    this.#supervisor = supervisor;
+  }
+
+  of(peer: Peer): Attendant {
+    const known = this.#byPeer.get(peer);
+    if (known !== undefined) return known;
+    const person: Attendant = {
+      ask: (question) => peer.notify('question', question),
+      withdrawn: (id) => peer.notify('withdrawn', { id }),
+    };
+    this.#byPeer.set(peer, person);
+    onEnd(peer, () => this.#supervisor.questions.detach(person));
+    return person;
+  }
+
+  /** Runs what makes this person attend; one who hung up meanwhile attends nothing afterwards. */
+  async attending<T>(peer: Peer, run: (person: Attendant) => T | Promise<T>): Promise<T> {
+    const person = this.of(peer);
+    try {
+      return await run(person);
+    } finally {
+      if (peer.signal.aborted) this.#supervisor.questions.detach(person);
+    }
+  }
+}
+
+function onEnd(peer: Peer, action: () => void): void {
+  if (peer.signal.aborted) action();
+  else peer.signal.addEventListener('abort', action, { once: true });
+}

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TunnelError } from '../model/failure.ts';
+import { livenessOf, ownIdentity } from './process-identity.ts';
+import { parseLock, type LockFacts } from './lock-facts.ts';
+
+/** The one hold that a process has on its home. Whoever took it releases it. */
+export interface Lock {
+  readonly facts: LockFacts;
+  /** `missing`: somebody removed the file. `taken`: it names another supervisor; ours is no longer found by anybody. */
+  look(): Promise<'ours' | 'missing' | 'taken'>;
+  /** Writes the file anew after it went missing, or because the socket moved. Rejects with SUPERVISOR_RUNNING where it is taken. */
+  renew(socket: string): Promise<void>;
+  /** Removes the file where it is ours. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+/** Whether the supervisor of this lock answers at its socket: asked only where nothing else can tell. */
+export type Answers = (facts: LockFacts) => Promise<boolean>;
+
+/** Long enough for a process that has its lock and is about to listen. */
+const LISTENS_WITHIN_MS = 2_000;
+/** Replacing a stale lock takes a few file operations: whoever takes longer has died in it. */
+const TAKEOVER_WITHIN_MS = 10_000;
+
+/** What the lock file says, whether its supervisor still runs or not; undefined where there is none, or none to be read. */
+export async function readLock(lockFile: string): Promise<LockFacts | undefined> {
+  const seen = await readFileState(lockFile);
+  return seen.kind === 'facts' ? seen.facts : undefined;
+}
+
+/**
+ * Takes the lock of a home, replacing one whose process has ended. Of several that try at once exactly one gets it.
+ * @throws TunnelError SUPERVISOR_RUNNING that names the pid, FILE when the file cannot be written
+ */
+export async function takeLock(
+  lockFile: string,
+  about: Pick<LockFacts, 'socket' | 'version' | 'startedAt'>,
+  answers: Answers,
+): Promise<Lock> {
+  const facts: LockFacts = { ...(await ownIdentity()), ...about, token: randomUUID() };
+  await place(lockFile, facts, answers);
+  return new HeldLock(lockFile, facts, answers);
+}
+
+class HeldLock implements Lock {
+  readonly #file: string;
+  readonly #answers: Answers;
+  facts: LockFacts;
+
+  constructor(file: string, facts: LockFacts, answers: Answers) {
+    this.#file = file;
+    this.facts = facts;
+    this.#answers = answers;
+  }
+
+  async look(): Promise<'ours' | 'missing' | 'taken'> {
+    const seen = await readFileState(this.#file);
+    if (seen.kind === 'none') return 'missing';
+    return seen.kind === 'facts' && seen.facts.token === this.facts.token ? 'ours' : 'taken';
+  }
+
+  async renew(socket: string): Promise<void> {
+    this.facts = { ...this.facts, socket };
+    if ((await this.look()) !== 'ours') return place(this.#file, this.facts, this.#answers);
+    await withDraft(this.#file, this.facts, (draft) => rename(draft, this.#file));
+  }
+
+  async release(): Promise<void> {
+    if ((await this.look()) === 'ours') await removeIfThere(this.#file);
+  }
+}
+
+/** Puts our facts where no other supervisor's are. */
+function place(lockFile: string, facts: LockFacts, answers: Answers): Promise<void> {
+  return withDraft(lockFile, facts, async (draft) => {
+    while (!(await linkNew(draft, lockFile))) {
+      const seen = await readFileState(lockFile);
+      if (seen.kind === 'none') continue; // released in this moment
+      if (seen.kind === 'facts' && (await isHeld(seen.facts, answers))) throw runningAlready(seen.facts.pid);
+      if (await replaceStale(lockFile, draft, seen)) return;
+    }
+  });
+}
+
+async function isHeld(facts: LockFacts, answers: Answers): Promise<boolean> {
+  const endsAtMs = performance.now() + LISTENS_WITHIN_MS;
+  for (;;) {
+    const liveness = await livenessOf(facts);
+    if (liveness !== 'perhaps') return liveness === 'alive';
+    if (await answers(facts)) return true;
+    if (performance.now() > endsAtMs) return false;
+    await sleep(50);
+  }
+}
+
+/**
+ * Replaces a stale lock by ours. Judging and replacing are two steps, so a guard file lets one process at a time
+ * through, and inside it the lock is read once more: another may have replaced it since we judged.
+ * @returns false: look again
+ */
+async function replaceStale(lockFile: string, draft: string, judged: FileState): Promise<boolean> {
+  const guard = `${lockFile}.takeover`;
+  if (!(await linkNew(draft, guard))) {
+    await clearDeadGuard(guard);
+    return false;
+  }
+  try {
+    const now = await readFileState(lockFile);
+    if (now.kind === 'none' || tokenOf(now) !== tokenOf(judged)) return false;
+    await rename(draft, lockFile);
+    return true;
+  } finally {
+    await removeIfThere(guard);
+  }
+}
+
+async function clearDeadGuard(guard: string): Promise<void> {
+  const [seen, ageMs] = await Promise.all([readFileState(guard), fileAgeMs(guard)]);
+  if (seen.kind === 'none') return;
+  const alive = seen.kind === 'facts' && (await livenessOf(seen.facts)) !== 'dead';
+  if (!alive || ageMs > TAKEOVER_WITHIN_MS) await removeIfThere(guard);
+  else await sleep(20);
+}
+
+type FileState =
+  { readonly kind: 'none' } | { readonly kind: 'damaged' } | { readonly kind: 'facts'; readonly facts: LockFacts };
+
+function tokenOf(seen: FileState): string | undefined {
+  return seen.kind === 'facts' ? seen.facts.token : undefined;
+}
+
+async function readFileState(file: string): Promise<FileState> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return { kind: 'none' };
+    throw cannot('read', file, error);
+  }
+  const facts = parseLock(text);
+  return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
+}
+
+/** Writes the facts whole and to the disk beside the lock, for `use` to put in place; what is left of it is removed. */
+async function withDraft(lockFile: string, facts: LockFacts, use: (draft: string) => Promise<void>): Promise<void> {
+  const draft = `${lockFile}.${randomUUID()}`;
+  try {
+    const file = await open(draft, 'wx', 0o600);
+    try {
+      await file.writeFile(`${JSON.stringify(facts)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await use(draft);
+  } catch (error) {
+    throw error instanceof TunnelError ? error : cannot('write', lockFile, error);
+  } finally {
+    await removeIfThere(draft);
+  }
+}
+
+/** link(2) never replaces: of two that link at once one gets EEXIST. @returns whether it was us */
+async function linkNew(existing: string, path: string): Promise<boolean> {
+  try {
+    await link(existing, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function removeIfThere(file: string): Promise<void> {
+  try {
+    await unlink(file);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw cannot('remove', file, error);
+  }
+}
+
+async function fileAgeMs(file: string): Promise<number> {
+  try {
+    return Date.now() - (await stat(file)).mtimeMs;
+  } catch {
+    return 0; // gone meanwhile: nothing to be old
+  }
+}
+
+function runningAlready(pid: number): TunnelError {
+  return new TunnelError('SUPERVISOR_RUNNING', `Cannot start a supervisor: one runs already (pid ${pid})`);
+}
+
+function cannot(verb: string, file: string, error: unknown): TunnelError {
+  const why = codeOf(error) ?? (error instanceof Error ? error.message : String(error));
+  return new TunnelError('FILE', `Cannot ${verb} ${file}: ${why}`, { cause: error });
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
