@@ -1,11 +1,11 @@
+import type { Forward, ForwardContext } from '../forward/forward-context.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
-import type { FailureCode, TunnelError } from '../model/failure.ts';
 import type { SupervisorMemory } from '../model/memory.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { Caller } from '../model/request.ts';
-import type { ConnectionRecord, ForwardKind, Health, StatusEvent } from '../model/status.ts';
+import type { StatusEvent } from '../model/status.ts';
 
 /** All that a supervisor needs from outside; `compose` fills it with the real parts. */
 export interface SupervisorDeps {
@@ -19,7 +19,7 @@ export interface SupervisorDeps {
   /** Throws PROFILE_CONFLICT where two of these plans cannot run side by side. */
   refuseConflicts(plans: readonly Plan[]): void;
   makeCarrier(plan: Plan, needs: CarrierNeeds): ManagedCarrier;
-  makeForward(plan: ForwardPlan, context: ForwardContext): ManagedForward;
+  makeForward(plan: ForwardPlan, context: ForwardContext): Forward;
   /** Whether a running forward can stay as it is under the other plan. */
   sameForward(one: ForwardPlan, other: ForwardPlan): boolean;
   readonly store: StateStore;
@@ -34,47 +34,9 @@ export interface SupervisorDeps {
 export interface CarrierNeeds {
   readonly ask: Ask;
   readonly agentSocket: () => string | undefined;
-  readonly onNote: (message: string) => void;
+  readonly onNote: (message: string, level?: 'info' | 'warn') => void;
   /** Resolves once every tunnel is up that the profile names in `after`: no dial begins before. */
   readonly ready: (signal: AbortSignal) => Promise<void>;
-}
-
-/** One forward as its tunnel sees it. */
-export interface ManagedForward {
-  readonly facts: ForwardFacts;
-  /** Binds, and goes on trying where it cannot yet. */
-  start(): Promise<void>;
-  /** Closes the listener at once; open connections have until `drainMs` to end by themselves. Safe to call again, with less time too. */
-  close(drainMs: number): Promise<void>;
-}
-
-export interface ForwardFacts {
-  readonly name: string;
-  readonly kind: ForwardKind;
-  readonly bind: string;
-  readonly target: string;
-  readonly listening: boolean;
-  /** Why it does not listen. */
-  readonly error: TunnelError | null;
-  readonly health: Health | null;
-  readonly openConnections: number;
-  readonly totalConnections: number;
-  readonly receivedBytes: number;
-  readonly sentBytes: number;
-}
-
-export interface ForwardContext {
-  readonly carrier: ManagedCarrier;
-  readonly clock: Clock;
-  readonly limits: Plan['limits'];
-  readonly whileDown: Plan['whileDown'];
-  readonly probe: Plan['probe'];
-  /** Tried first where the plan leaves the port open. */
-  readonly preferredPort?: number;
-  readonly onBound: (port: number) => void;
-  readonly onChange: () => void;
-  readonly onConnection: (record: ConnectionRecord) => void;
-  readonly onNote: (level: NoteLevel, message: string, code?: FailureCode, repeated?: number) => void;
 }
 
 export type NoteLevel = Extract<StatusEvent, { event: 'note' }>['level'];

@@ -35,7 +35,8 @@ export class Questions {
     const before = this.#attendants.get(attendant);
     const all = names === null || before === null;
     this.#attendants.set(attendant, all ? null : new Set([...(before ?? []), ...names]));
-    for (const pending of [...this.#pending.values()]) this.#show(pending, attendant);
+    const shown = [...this.#pending.values()].map((pending) => this.#show(pending, attendant));
+    if (shown.includes(false)) this.detach(attendant);
   }
 
   /** The person left: what nobody else attends is given up. Safe to call twice. */
@@ -83,7 +84,8 @@ export class Questions {
       signal.addEventListener('abort', withdraw, { once: true });
       this.#pending.set(id, pending);
       this.#onChange(tunnel);
-      for (const attendant of [...this.#attendants.keys()]) this.#show(pending, attendant);
+      const gone = [...this.#attendants.keys()].filter((attendant) => !this.#show(pending, attendant));
+      for (const attendant of gone) this.detach(attendant); // after the others were asked, who may still answer
     });
   }
 
@@ -106,16 +108,13 @@ export class Questions {
     return true;
   }
 
-  #show(pending: Pending, attendant: Attendant): void {
+  /** @returns false where the terminal cannot be written to: whoever sat there is gone */
+  #show(pending: Pending, attendant: Attendant): boolean {
     const names = this.#attendants.get(attendant);
     const concerned = names === null || names?.has(pending.question.tunnel) === true;
-    if (!concerned || pending.shown.has(attendant) || pending.declined.has(attendant)) return;
+    if (!concerned || pending.shown.has(attendant) || pending.declined.has(attendant)) return true;
     pending.shown.add(attendant);
-    try {
-      attendant.ask(pending.question);
-    } catch {
-      this.detach(attendant); // a terminal that cannot be written to is gone: the others are asked all the same
-    }
+    return reaches(() => attendant.ask(pending.question));
   }
 
   #giveUpUnattended(pending: Pending, why: string): void {
@@ -130,14 +129,19 @@ export class Questions {
     if (!this.#pending.delete(pending.question.id)) return;
     pending.release();
     settle();
-    for (const attendant of pending.shown) {
-      try {
-        attendant.withdrawn(pending.question.id);
-      } catch {
-        this.detach(attendant); // as in #show
-      }
-    }
+    const gone = [...pending.shown].filter((attendant) => !reaches(() => attendant.withdrawn(pending.question.id)));
+    for (const attendant of gone) this.detach(attendant);
     this.#onChange(pending.question.tunnel);
+  }
+}
+
+/** Whether the terminal took it: one that throws is closed, and its own process knows why. */
+function reaches(tell: () => void): boolean {
+  try {
+    tell();
+    return true;
+  } catch {
+    return false;
   }
 }
 

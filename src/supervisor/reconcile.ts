@@ -35,15 +35,6 @@ export function sameLink(one: Plan, other: Plan): boolean {
   return JSON.stringify(linkPart(one)) === JSON.stringify(linkPart(other));
 }
 
-/** Whether listeners made for one serve the other too, as far as the whole tunnel's settings go. */
-export function sameListening(one: Plan, other: Plan): boolean {
-  return JSON.stringify(listeningPart(one)) === JSON.stringify(listeningPart(other));
-}
-
 function linkPart({ hops, keepalive, reconnect, timeouts, secrets, connections, whileDown }: Plan): unknown {
   return [hops, keepalive, reconnect, timeouts, secrets, connections, whileDown.queue];
-}
-
-function listeningPart({ limits, whileDown, probe }: Plan): unknown {
-  return [limits, whileDown, probe];
 }

@@ -1,9 +1,9 @@
+import type { ForwardFacts } from '../forward/forward-context.ts';
 import type { CarrierStatus } from '../link/carrier.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../model/status.ts';
-import type { ForwardFacts } from './deps.ts';
 import { forwardState, tunnelState, type TunnelFacts } from './state.ts';
 
 export interface StatusParts {

@@ -1,11 +1,12 @@
+import type { Forward, ForwardContext, ForwardSettings } from '../forward/forward-context.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { StatusEvent, TunnelStatus } from '../model/status.ts';
 import { Announcer } from './announcer.ts';
-import type { ForwardContext, ManagedForward, NoteLevel, SupervisorDeps } from './deps.ts';
-import { reconcile, sameLink, sameListening } from './reconcile.ts';
+import type { NoteLevel, SupervisorDeps } from './deps.ts';
+import { reconcile, sameLink } from './reconcile.ts';
 import { forwardState, type TunnelFacts } from './state.ts';
 import { absentForward, tunnelStatus } from './tunnel-status.ts';
 
@@ -39,9 +40,10 @@ export class Tunnel {
   #failure: TunnelError | null = null;
   #carrier: ManagedCarrier | undefined;
   #unsubscribe: () => void = () => undefined;
+  #linkUp = false;
   readonly #slots = new Map<string, Slot>();
   /** Forwards that a reload took away, while their connections last. */
-  readonly #leaving = new Set<ManagedForward>();
+  readonly #leaving = new Set<Forward>();
   /** Settles once what `#failure` ended is closed. */
   #dismantled: Promise<void> = Promise.resolve();
 
@@ -95,7 +97,7 @@ export class Tunnel {
     for (const warning of plan.warnings) if (!old.warnings.includes(warning)) this.note('warn', warning);
     if (this.#failure !== null || this.#carrier === undefined) return this.retry();
     if (!sameLink(old, plan)) this.#guard(() => this.#carrier?.renew(plan));
-    this.#replaceForwards(old, plan);
+    this.#replaceForwards(plan);
     this.changed();
   }
 
@@ -151,15 +153,24 @@ export class Tunnel {
       const carrier = this.#context.deps.makeCarrier(this.#plan, {
         ask: this.#context.ask,
         agentSocket: this.#context.agentSocket,
-        onNote: (message) => this.note('info', message),
+        onNote: (message, level = 'info') => this.note(level, message),
         ready: (signal) => this.#context.ready(this.#plan.after, signal),
       });
       this.#carrier = carrier;
-      this.#unsubscribe = carrier.subscribe(() => this.changed());
+      this.#linkUp = false;
+      this.#unsubscribe = carrier.subscribe(() => this.#carrierChanged(carrier));
     } catch (error) {
       return this.#giveUp(asTunnelError(error));
     }
     for (const forward of this.#plan.forwards) this.#addForward(forward, this.#carrier);
+    this.changed();
+  }
+
+  #carrierChanged(carrier: ManagedCarrier): void {
+    if (carrier.up !== this.#linkUp) {
+      this.#linkUp = carrier.up;
+      for (const { forward } of this.#slots.values()) this.#guard(() => forward?.linkChanged());
+    }
     this.changed();
   }
 
@@ -172,17 +183,18 @@ export class Tunnel {
       this.changed();
     };
     try {
-      slot.forward = this.#context.deps.makeForward(plan, this.#forwardContext(plan.name, carrier));
+      slot.forward = this.#context.deps.makeForward(plan, this.#forwardContext(plan, carrier));
       slot.forward.start().catch(failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  #forwardContext(forward: string, carrier: ManagedCarrier): ForwardContext {
+  #forwardContext({ name: forward, bind }: ForwardPlan, carrier: ManagedCarrier): ForwardContext {
     const { limits, whileDown, probe, name: tunnel } = this.#plan;
     const { deps, keptPort, keepPort, emit } = this.#context;
-    const preferredPort = keptPort(forward);
+    const chosen = bind.kind === 'tcp' && bind.port === 0; // a port that the person named needs no memory
+    const preferredPort = chosen ? keptPort(forward) : undefined;
     return {
       carrier,
       clock: deps.clock,
@@ -190,7 +202,7 @@ export class Tunnel {
       whileDown,
       probe,
       ...(preferredPort === undefined ? {} : { preferredPort }),
-      onBound: (port) => keepPort(forward, port),
+      onBound: (port) => chosen && keepPort(forward, port),
       onChange: () => this.changed(),
       onConnection: (record) =>
         emit({ event: 'connection', at: new Date(deps.clock.wallMs()).toISOString(), tunnel, ...record }),
@@ -198,15 +210,14 @@ export class Tunnel {
     };
   }
 
-  #replaceForwards(old: Plan, plan: Plan): void {
+  #replaceForwards(plan: Plan): void {
     const carrier = this.#carrier;
     if (carrier === undefined) return;
     const running = new Map([...this.#slots].map(([name, slot]) => [name, slot.plan]));
     const wanted = new Map(plan.forwards.map((forward) => [forward.name, forward]));
-    const listening = sameListening(old, plan);
     const { stop, keep, change } = reconcile(running, wanted, (one, other) => {
       const sound = this.#slots.get(one.name)?.fault === null;
-      return sound && listening && this.#context.deps.sameForward(one, other);
+      return sound && this.#context.deps.sameForward(one, other);
     });
     for (const name of [...stop, ...change]) this.#leave(name); // all of them first: a new one may want an old one's port
     const kept = new Map(keep.map((name) => [name, this.#slots.get(name)]));
@@ -214,8 +225,13 @@ export class Tunnel {
     for (const forward of plan.forwards) {
       const slot = kept.get(forward.name);
       if (slot === undefined) this.#addForward(forward, carrier);
-      else this.#slots.set(forward.name, { ...slot, plan: forward });
+      else this.#keep({ ...slot, plan: forward }, plan);
     }
+  }
+
+  #keep(slot: Slot, settings: ForwardSettings): void {
+    this.#slots.set(slot.plan.name, slot);
+    this.#guard(() => slot.forward?.update(settings));
   }
 
   #leave(name: string): void {
@@ -325,7 +341,7 @@ export class Tunnel {
 
 interface Slot {
   readonly plan: ForwardPlan;
-  forward: ManagedForward | undefined;
+  forward: Forward | undefined;
   /** What its making or its start threw: a fault of ours, beside the errors that it reports itself. */
   fault: TunnelError | null;
   wasUp: boolean;
