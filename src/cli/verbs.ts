@@ -164,7 +164,10 @@ export const VERBS: readonly VerbSpec[] = [
     about:
       'Asks for the server and the ports, tries the login, and writes a profile;\nor takes them from the line that you use today.',
     args: ['[NAME]'],
-    options: [{ flags: '--from <line>', help: 'an `ssh -L …` line to take over' }],
+    options: [
+      { flags: '--from <line>', help: 'an `ssh -L …` line to take over' },
+      { flags: '--force', help: 'replace the profile of that name' },
+    ],
     examples: [
       ['tunnel new', 'the questions'],
       ["tunnel new pop-mail --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'", ''],
@@ -198,9 +201,9 @@ export const VERBS: readonly VerbSpec[] = [
     name: 'rm',
     group: 'Profiles',
     brief: 'delete a profile',
-    about: 'Deletes a profile.',
+    about: 'Deletes a profile whose tunnel is down.',
     args: ['NAME'],
-    options: [YES],
+    options: [YES, { flags: '--down', help: 'stop its tunnel first, if it runs' }],
     examples: [['tunnel rm pop-mail', '']],
     words: 'profiles',
     load: async () => (await import('./commands/rm.ts')).run,
@@ -237,7 +240,7 @@ export const VERBS: readonly VerbSpec[] = [
     about:
       "Shows a host's fingerprints and records its key; or, given a file of a working directory,\naccepts that profile as it is now.",
     args: ['HOST|FILE'],
-    options: [YES],
+    options: [YES, { flags: '--fingerprint <print>', help: 'trust the key only if it has this fingerprint' }],
     examples: [
       ['tunnel trust pop.example.org', 'a host key'],
       ['tunnel trust .tunnel/db.yaml', "a team's profile"],
@@ -262,7 +265,7 @@ export const VERBS: readonly VerbSpec[] = [
     brief: 'passwords in the keychain',
     about: "Keeps passwords and passphrases in the system's keychain.",
     args: ['set|list|rm', '[KIND]', '[SUBJECT]'],
-    options: [],
+    options: [{ flags: '--stdin', help: 'read the secret from stdin, for scripts' }],
     examples: [
       ['tunnel secret set password alice@pop.example.org', ''],
       ['tunnel secret set passphrase ~/.ssh/id_mail', ''],

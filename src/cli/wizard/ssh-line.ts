@@ -2,7 +2,7 @@ import { isLoopback } from '../../model/endpoint.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { LocalSpec } from '../../model/forward-spec.ts';
 import type { HopSpec, Profile } from '../../model/profile.ts';
-import { parseDestination } from './destination.ts';
+import { parseHop } from '../../model/hop-spec.ts';
 import { shellWords } from './shell-words.ts';
 import { sortSshArguments } from './ssh-arguments.ts';
 import { applySshOption } from './ssh-option.ts';
@@ -79,7 +79,7 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
 }
 
 function finish(draft: Draft, destination: string): SshLine {
-  const named = parseDestination(destination);
+  const named = parseHop(destination);
   if (named === undefined) throw unreadable(`${destination} is no server`);
   if (draft.forwards.length === 0) throw unreadable('it has no -L, so there is nothing to forward');
   const profile: Profile = {

@@ -1,7 +1,7 @@
 import { TunnelError } from '../../model/failure.ts';
 import { parseLocalForward, type LocalSpec } from '../../model/forward-spec.ts';
 import type { HopSpec, Profile } from '../../model/profile.ts';
-import { parseDestination } from './destination.ts';
+import { parseHop } from '../../model/hop-spec.ts';
 
 /** What an ssh line has said so far. Who reads the line writes here; the first value of each wins, as in ssh(1). */
 export interface Draft {
@@ -29,7 +29,7 @@ export function localForward(value: string): LocalSpec {
 export function jumpHosts(value: string): HopSpec[] {
   if (value.toLowerCase() === 'none') return [];
   return value.split(',').map((text) => {
-    const hop = parseDestination(text.trim());
+    const hop = parseHop(text.trim());
     if (hop === undefined) throw unreadable(`${text} is no jump host`);
     return hop;
   });

@@ -1,0 +1,44 @@
+import { connectOrSpawn } from '../../daemon/spawn.ts';
+import { openStage, PROFILE, type Stage } from '../../demo/stage.ts';
+import { appPaths, pathFacts } from '../../files/paths.ts';
+import type { Run } from '../command.ts';
+import type { Context } from '../context.ts';
+import { endSupervisor, killSupervisorNow } from '../demo-end.ts';
+import { playStory } from '../demo-story.ts';
+
+/** `tunnel demo`: everything real but the two servers, in a home that is gone afterwards, however it ends. */
+export const run: Run = async (_args, _options, context) => {
+  const stage = await openStage(process.env);
+  let pid: number | undefined;
+  // For a second Ctrl-C, which waits for nobody.
+  const lastResort = (): void => {
+    killSupervisorNow(pid);
+    stage.wipe();
+  };
+  process.once('exit', lastResort);
+  try {
+    const paths = appPaths(pathFacts(stage.env));
+    const { client } = await connectOrSpawn(paths, context.version, { env: stage.env });
+    pid = client.supervisor?.pid;
+    try {
+      await playStory(stage, client, context);
+      await stay(context);
+    } finally {
+      await endSupervisor(client, PROFILE);
+    }
+  } finally {
+    await stage.close();
+    process.off('exit', lastResort);
+  }
+};
+
+/** On a terminal the tunnel stays for the person's own mail client, and Ctrl-C is the way it is meant to end. */
+function stay({ interactive, json, signal, out }: Context): Promise<void> {
+  if (!interactive || json || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => {
+      out.say('\nEnding: the tunnel, both servers and the temporary folder go.');
+      resolve();
+    });
+  });
+}

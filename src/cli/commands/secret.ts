@@ -1,0 +1,97 @@
+import { text as readAll } from 'node:stream/consumers';
+import { TunnelError } from '../../model/failure.ts';
+import { Secret } from '../../model/secret.ts';
+import type { SecretName, SecretStore } from '../../secrets/store.ts';
+import type { Run } from '../command.ts';
+import type { Context } from '../context.ts';
+import type { Options } from '../options.ts';
+import { askSecret, askText } from '../prompts.ts';
+import { secretName } from '../secret-name.ts';
+
+/** `tunnel secret set|list|rm`: passwords and passphrases in the system's keychain. */
+export const run: Run = async ([action, ...words], options, context) => {
+  const { openKeychain } = await import('../../compose-cli.ts');
+  const store = await openKeychain();
+  switch (action) {
+    case 'set':
+      return await set(store, await nameFrom(words, context), options, context);
+    case 'list':
+      return await list(store, context);
+    case 'rm':
+      return await remove(store, await nameFrom(words, context), context);
+    default:
+      throw new TunnelError('USAGE', `Cannot ${action ?? ''} a secret: the actions are set, list and rm`);
+  }
+};
+
+async function nameFrom(words: readonly string[], context: Context): Promise<SecretName> {
+  const given = words.length > 0 ? words : [await askSubject(context)];
+  const { serverOfProfile } = await import('../../compose-cli.ts');
+  return secretName(given, context.cwd, (profile) => serverOfProfile(profile, context));
+}
+
+async function askSubject(context: Context): Promise<string> {
+  if (!context.interactive) throw new TunnelError('USAGE', 'Cannot store a secret: name what it is for');
+  return askText(
+    {
+      message: 'What is it for? (alice@pop.example.org, a key file, or a profile)',
+      validate: (typed) => typed.trim() !== '' || 'Name a server, a key file or a profile',
+    },
+    context.signal,
+  );
+}
+
+async function set(store: SecretStore, name: SecretName, options: Options, context: Context): Promise<void> {
+  const secret = options.flag('stdin') ? await fromStdin() : await fromPerson(name, context);
+  await store.set(name, secret);
+  if (context.json) context.out.json({ version: 1, stored: name, backend: store.title });
+  else context.out.say(`Stored the ${name.kind} of ${name.subject} in the ${store.title}.`);
+}
+
+/** One line end at the end is the shell's, not the secret's. */
+async function fromStdin(): Promise<Secret> {
+  return checked((await readAll(process.stdin)).replace(/\r?\n$/, ''));
+}
+
+async function fromPerson({ kind, subject }: SecretName, context: Context): Promise<Secret> {
+  if (!context.interactive) {
+    throw new TunnelError('USAGE', `Cannot ask for the ${kind} of ${subject}: this is no terminal`, {
+      hint: 'Give it on stdin, with --stdin; never as an argument, which everybody on the machine can read.',
+    });
+  }
+  const secret = await askSecret(`${kind === 'totp' ? 'TOTP seed' : capital(kind)} of ${subject}:`, context.signal);
+  return checked(secret.reveal());
+}
+
+/** Keychains end a text at NUL without a word, and an empty secret is a slip of the hand. */
+function checked(value: string): Secret {
+  if (value === '') throw new TunnelError('USAGE', 'Cannot store the secret: it is empty');
+  if (value.includes('\0')) throw new TunnelError('USAGE', 'Cannot store the secret: it has a NUL in it');
+  return new Secret(value);
+}
+
+async function list(store: SecretStore, context: Context): Promise<void> {
+  const names = await store.list();
+  if (context.json) return context.out.json({ version: 1, backend: store.title, secrets: names });
+  if (names.length === 0) return context.out.say(`The ${store.title} holds no secret of tunnel.`);
+  for (const { kind, subject } of names) context.out.data(`${kind.padEnd(10)}  ${subject}`);
+  context.out.detail(`In the ${store.title}.`);
+}
+
+async function remove(store: SecretStore, name: SecretName, context: Context): Promise<void> {
+  if (!(await store.delete(name))) {
+    throw new TunnelError(
+      'SECRET_STORE',
+      `Cannot remove the ${name.kind} of ${name.subject}: the ${store.title} has none`,
+      {
+        hint: '`tunnel secret list` shows those there are.',
+      },
+    );
+  }
+  if (context.json) context.out.json({ version: 1, removed: name, backend: store.title });
+  else context.out.say(`Removed the ${name.kind} of ${name.subject} from the ${store.title}.`);
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
