@@ -22,6 +22,8 @@ export interface CarrierDeps {
   /** SSH_AUTH_SOCK of the last caller: looked at for each dial. */
   readonly agentSocket: () => string | undefined;
   readonly onNote: (message: string, level?: 'info' | 'warn') => void;
+  /** What every dial waits for first: other tunnels that must be up. Rejects with the signal's reason. */
+  readonly ready?: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface LoginWatch {
@@ -34,13 +36,14 @@ export interface LoginWatch {
 /** Ends before the server can have seen a connection, where the first hop is the only one. */
 const UNSEEN: ReadonlySet<FailureCode> = new Set(['NAME_UNRESOLVED', 'CONNECT_REFUSED', 'UNREACHABLE']);
 
-/** Waits for a turn at the server, dials, and tells the budget what came of it. Rejects with the signal's reason once that is given. */
+/** Waits until all is ready and for a turn at the server, dials, and tells the budget what came of it. Rejects with the signal's reason once that is given. */
 export async function login(
   plan: LinkPlan,
   deps: CarrierDeps,
   signal: AbortSignal,
   watch: LoginWatch,
 ): Promise<Transport> {
+  await deps.ready?.(signal);
   const ticket = await turnAt(serverOf(plan), deps, signal, watch);
   try {
     const transport = await deps.dial({

@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { LoginBudget, LOGIN_SPACING_MS, UNPROVEN_LIMIT, WINDOW_MS, type TryOutcome } from '../../src/link/budget.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+const SERVER = 'pop.example.org:22';
+let clock: FakeClock;
+let budget: LoginBudget;
+let grantedMs: number[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  budget = new LoginBudget(clock);
+  grantedMs = [];
+});
+
+/** Takes a turn as soon as there is one, and ends it so after `lastsMs`. */
+async function login(outcome: TryOutcome | 'open', lastsMs = 0, signal = new AbortController().signal): Promise<void> {
+  const ticket = await budget.acquire(SERVER, signal);
+  grantedMs.push(clock.nowMs());
+  if (outcome === 'open') return;
+  if (lastsMs > 0) await clock.sleep(lastsMs);
+  ticket.settle(outcome);
+}
+
+/** Lets all of it run to its end. */
+async function through(logins: readonly Promise<void>[], forMs = 200_000): Promise<void> {
+  await clock.advance(forMs);
+  await Promise.all(logins);
+}
+
+describe('logins at one server', () => {
+  test('come no closer than 1 s, in the order in which they were asked for', async () => {
+    await through(Array.from({ length: 4 }, () => login('loggedIn')));
+    expect(grantedMs).toEqual([0, 1_000, 2_000, 3_000]);
+  });
+
+  test('do not wait for those at another server', async () => {
+    await login('loggedIn');
+    expect(budget.delayMs('imap.example.org:22')).toBe(0);
+    expect(budget.delayMs(SERVER)).toBe(LOGIN_SPACING_MS);
+  });
+
+  test('that fail are at most 6 in 30 s', async () => {
+    await through(Array.from({ length: 8 }, () => login('failed')));
+    expect(grantedMs).toEqual([0, 1_000, 2_000, 3_000, 4_000, 5_000, 30_000, 31_000]);
+  });
+
+  test('that are still under way count as failed until they end', async () => {
+    await through(Array.from({ length: 7 }, () => login('open')));
+    expect(grantedMs.at(-1)).toBe(WINDOW_MS);
+  });
+
+  test('that succeed after a while make room at once for who waits', async () => {
+    await through(Array.from({ length: 7 }, () => login('loggedIn', 8_000)));
+    expect(grantedMs.at(-1)).toBe(8_000);
+  });
+
+  test('that the server cannot have seen cost nothing', async () => {
+    for (let tries = 0; tries < 20; tries += 1) await login('unseen');
+    expect(grantedMs).toEqual(Array.from({ length: 20 }, () => 0));
+  });
+});
+
+test('who gives up while waiting gets its own reason, and leaves its place to the next', async () => {
+  const reason = new Error('no more');
+  const leaver = new AbortController();
+  await login('loggedIn');
+  const left = login('loggedIn', 0, leaver.signal);
+  const next = login('loggedIn');
+  leaver.abort(reason);
+  await expect(left).rejects.toBe(reason);
+  await through([next]);
+  expect(grantedMs).toEqual([0, 1_000]);
+});
+
+test('who gives up before it began is not let in', async () => {
+  const reason = new Error('no more');
+  await expect(budget.acquire(SERVER, AbortSignal.abort(reason))).rejects.toBe(reason);
+});
+
+test('nothing ticks while nobody waits', async () => {
+  await login('loggedIn');
+  expect(clock.pending).toBe(0);
+});
+
+test('whatever is asked, no 30 s see more than 6 tries without a login, and no second two that the server saw', async () => {
+  const attempt = fc.record({
+    afterMs: fc.integer({ min: 0, max: 4_000 }),
+    lastsMs: fc.integer({ min: 0, max: 12_000 }),
+    outcome: fc.constantFrom<TryOutcome>('loggedIn', 'failed', 'failed', 'unseen'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(attempt, { maxLength: 25 }), async (attempts) => {
+      const time = new FakeClock();
+      const shared = new LoginBudget(time);
+      const seen: { startMs: number; outcome: TryOutcome }[] = [];
+      const all = attempts.map(async ({ afterMs, lastsMs, outcome }, index) => {
+        await time.sleep(index * afterMs);
+        const ticket = await shared.acquire(SERVER, new AbortController().signal);
+        seen.push({ startMs: time.nowMs(), outcome });
+        await time.sleep(lastsMs);
+        ticket.settle(outcome);
+      });
+      await time.advance(1_000_000);
+      await Promise.all(all);
+      const visible = seen.filter(({ outcome }) => outcome !== 'unseen');
+      const failed = seen.filter(({ outcome }) => outcome === 'failed');
+      visible.slice(1).forEach(({ startMs }, index) => {
+        expect(startMs - (visible[index]?.startMs ?? 0)).toBeGreaterThanOrEqual(LOGIN_SPACING_MS);
+      });
+      failed.slice(UNPROVEN_LIMIT).forEach(({ startMs }, index) => {
+        expect(startMs - (failed[index]?.startMs ?? 0)).toBeGreaterThanOrEqual(WINDOW_MS);
+      });
+    }),
+    { numRuns: 40 },
+  );
+});
