@@ -17,4 +17,8 @@ export interface Context {
   readonly out: Output;
   /** Aborted with an INTERRUPTED TunnelError by Ctrl-C, SIGTERM or SIGHUP; a second one ends the process at once. */
   readonly signal: AbortSignal;
+  /** Which signal it was; undefined where a prompt met Ctrl-C as a key. */
+  interruptedBy(): NodeJS.Signals | undefined;
+  /** As Ctrl-C would: a prompt reads the terminal raw, and meets Ctrl-C as a key. */
+  interrupt(): void;
 }

@@ -22,6 +22,8 @@ export interface Output {
   detail(text: string): void;
   /** Clears the terminal that stdout is and writes there, for `--watch`. */
   redraw(text: string): void;
+  /** What happens when nobody reads stdout any more; the last one set counts. */
+  onReaderGone(callback: () => void): void;
 }
 
 export interface OutputOptions {
@@ -36,11 +38,14 @@ export interface OutputOptions {
 /** Home, then everything from there on erased: no flicker, and nothing of the scrollback is lost. */
 const CLEAR = '\x1b[H\x1b[J';
 
-/** Output to the given streams. A reader that goes away (EPIPE) is main's to handle: it listens on the streams. */
+/** Output to the given streams; it listens to their errors, so that a reader that goes away ends nothing by itself. */
 export function streamOutput(options: OutputOptions): Output {
   const { stdout, stderr, theme, talkTheme, quiet, verbose } = options;
   const talk = (text: string): void => void stderr.write(`${text}\n`);
   const data = (text: string): void => void stdout.write(`${text}\n`);
+  let readerGone = (): void => undefined;
+  stdout.on('error', () => readerGone());
+  stderr.on('error', () => undefined); // there is nobody left to tell
   return {
     theme,
     talkTheme,
@@ -52,5 +57,8 @@ export function streamOutput(options: OutputOptions): Output {
     warn: talk,
     detail: (text) => (verbose && !quiet ? talk(text) : undefined),
     redraw: (text) => void stdout.write(`${CLEAR}${text}\n`),
+    onReaderGone: (callback) => {
+      readerGone = callback;
+    },
   };
 }

@@ -55,6 +55,18 @@ export function settle(facts: SettleFacts): Settlement {
   return { kind: 'done', failures: verdicts.flatMap((verdict, at) => late(verdict, facts, at, timeUpAfterMs)) };
 }
 
+/**
+ * For `up --foreground`, which has nothing left to do once each of its tunnels has failed for good or was stopped.
+ * @returns undefined while one of them goes on, the network's failures included; else why they failed, in the order given
+ */
+export function ended(order: readonly string[], tunnels: SettleFacts['tunnels']): readonly UpFailure[] | undefined {
+  const states = order.map((name) => tunnels.get(name)?.state ?? 'stopped');
+  if (states.some((state) => state !== 'failed' && state !== 'stopped')) return undefined;
+  const failed = order.filter((_, at) => states[at] === 'failed');
+  const verdicts = failed.map((name) => judge(name, { order, tunnels, attended: false, timeUpAfterMs: null }));
+  return verdicts.flatMap((verdict) => (verdict.kind === 'bad' ? verdict.failure : []));
+}
+
 /** What a tunnel's status means to somebody who waits for it to be up. */
 function judge(name: string, { tunnels, attended }: SettleFacts): Verdict {
   const tunnel = tunnels.get(name);

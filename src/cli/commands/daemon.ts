@@ -1,0 +1,59 @@
+import { connectOrSpawn } from '../../daemon/spawn.ts';
+import { stopSupervisor } from '../../daemon/stop.ts';
+import { TunnelError } from '../../model/failure.ts';
+import { didYouMean } from '../../model/nearest.ts';
+import type { Context } from '../context.ts';
+import type { Options } from '../options.ts';
+import { supervisorLine } from '../render/status.ts';
+import { snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
+
+const ACTIONS = ['status', 'stop', 'restart', 'run'] as const;
+
+/** `tunnel daemon`: the supervisor itself. */
+export async function run(args: readonly string[], _options: Options, context: Context): Promise<number> {
+  const [word = ''] = args;
+  const action = ACTIONS.find((name) => name === word);
+  switch (action) {
+    case 'status':
+      return status(context);
+    case 'stop':
+      return stop(context);
+    case 'restart':
+      return restart(context);
+    case 'run': {
+      const { runSupervisor } = await import('../foreground.ts');
+      return runSupervisor(context);
+    }
+    case undefined:
+      throw new TunnelError('USAGE', `Cannot do ${word} with the daemon${didYouMean(word, ACTIONS)}`, {
+        hint: `It is one of: ${ACTIONS.join(', ')}.`,
+      });
+  }
+}
+
+/** 0 where one runs and answers, 3 where none does: a script asks this way. */
+async function status(context: Context): Promise<number> {
+  const { out, json, signal } = context;
+  const { supervisor } = await withSupervisorIfRunning(context, (client) => snapshotOf(client, signal));
+  if (json) out.json({ version: 1, supervisor });
+  else out.data(supervisor === null ? 'no supervisor is running' : supervisorLine(supervisor, Date.now()));
+  return supervisor === null ? 3 : 0;
+}
+
+async function stop({ paths, version, out, json }: Context): Promise<number> {
+  const pid = await stopSupervisor(paths, version);
+  if (json) out.json({ version: 1, stopped: pid ?? null });
+  else out.say(pid === undefined ? 'No supervisor is running.' : `Stopped (pid ${pid}); what was wanted is kept.`);
+  return 0;
+}
+
+async function restart(context: Context): Promise<number> {
+  const { paths, version, out, json } = context;
+  await stopSupervisor(paths, version);
+  const { client } = await connectOrSpawn(paths, version);
+  const { supervisor } = client;
+  client.close();
+  if (json) out.json({ version: 1, supervisor });
+  else out.say(`Restarted${supervisor === undefined ? '' : ` (pid ${supervisor.pid})`}.`);
+  return 0;
+}

@@ -1,0 +1,28 @@
+import { cleanLine } from '../../model/clean.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { Context } from '../context.ts';
+import type { Options } from '../options.ts';
+import { selection } from '../selection.ts';
+import { callerOf, mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
+
+/** `tunnel reload`: profiles read again; without a name those of all running tunnels. */
+export async function run(args: readonly string[], options: Options, context: Context): Promise<number> {
+  const chosen = selection(args, options);
+  const { out, json, signal } = context;
+  const tunnels = await withSupervisorIfRunning(context, async (client) => {
+    if (client === undefined) {
+      if (chosen === undefined || 'all' in chosen) return [];
+      throw new TunnelError('NOT_RUNNING', 'Cannot reload: no supervisor is running');
+    }
+    const select = chosen ?? { all: true };
+    const result = await client.call('reload', { select, caller: callerOf(context) }, signal);
+    mentionWaiting((await snapshotOf(client, signal)).tunnels, context);
+    return result.tunnels;
+  });
+  if (json) out.json({ version: 1, tunnels: tunnels.map(({ name, reloaded }) => ({ name, reloaded })) });
+  else if (tunnels.length === 0) out.say('No tunnel is running.');
+  for (const { name, reloaded } of json ? [] : tunnels) {
+    out.data(`${cleanLine(name)}  ${reloaded ? 'reloaded' : 'unchanged'}`);
+  }
+  return 0;
+}

@@ -1,0 +1,115 @@
+import { connectControl, type ControlClient } from '../control/client.ts';
+import { runDaemon, startDaemon, type DaemonOptions } from '../daemon/main.ts';
+import { surviveFaults } from '../daemon/process-events.ts';
+import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import type { Selection } from '../model/request.ts';
+import type { Context } from './context.ts';
+import { openFeed, type StatusFeed } from './feed.ts';
+import { errorLines } from './render/error.ts';
+import { eventLine, sameToAPerson } from './render/event.ts';
+import { relayQuestions } from './relay.ts';
+import { ended, type UpFailure } from './settle.ts';
+import { callerOf } from './supervisor.ts';
+
+/** `tunnel daemon run`: the supervisor in this process; restores what was wanted, ends when told to, or unneeded. */
+export async function runSupervisor(context: Context): Promise<number> {
+  context.out.onReaderGone(() => undefined); // whoever watched it start may go
+  await runDaemon({ ...(await daemonOptions(context)), signal: context.signal });
+  return 0;
+}
+
+/**
+ * `tunnel up --foreground`: a supervisor of these tunnels alone, in this process, for service managers and containers.
+ * Ends by a signal, by `daemon stop`, or when all of them are failed or stopped.
+ * @returns 0 after SIGTERM; rejects with INTERRUPTED after Ctrl-C
+ */
+export async function runForeground(select: Selection, context: Context): Promise<number> {
+  context.out.onReaderGone(() => undefined); // tunnels outlive a log reader
+  const daemon = await startDaemon({ ...(await daemonOptions(context)), mode: 'foreground' });
+  const release = surviveFaults(
+    (error) => sayFault(error, context),
+    () => context.interrupt(),
+  );
+  try {
+    const client = await connectControl(daemon.socket, context.version);
+    try {
+      return await serve(client, select, context);
+    } finally {
+      client.close();
+    }
+  } catch (thrown) {
+    if (context.interruptedBy() === 'SIGTERM') return 0; // that is how a service manager says "well done"
+    throw thrown;
+  } finally {
+    await daemon.stop();
+    release();
+  }
+}
+
+async function serve(client: ControlClient, select: Selection, context: Context): Promise<number> {
+  const relay = context.interactive ? relayQuestions(client, context) : undefined;
+  const up = { select, caller: callerOf(context), attend: context.interactive };
+  const { tunnels } = await client.call('up', up, context.signal);
+  const feed = await openFeed(client, context.signal);
+  const order = tunnels.map(({ name }) => name);
+  show(feed, context);
+  const failures = await untilEnded(client, order, feed, context);
+  relay?.close();
+  return explain(failures, context);
+}
+
+/** Every change that a person would see, and every finished connection, as `tunnel logs -f` shows them. */
+function show(feed: StatusFeed, { json, verbose, out }: Context): void {
+  for (const status of feed.tunnels.values()) {
+    const event = { event: 'tunnel', at: status.since, tunnel: status.name, status } as const;
+    if (json) out.jsonLine({ version: 1, ...event });
+    else out.data(eventLine(event, out.theme));
+  }
+  feed.onEvent((event, before) => {
+    if (json) return out.jsonLine({ version: 1, ...event });
+    if (event.event === 'tunnel' && before !== undefined && sameToAPerson(before, event.status)) return;
+    if (event.event !== 'connection' || verbose) out.data(eventLine(event, out.theme));
+  });
+}
+
+function untilEnded(
+  client: ControlClient,
+  order: readonly string[],
+  feed: StatusFeed,
+  { signal }: Context,
+): Promise<readonly UpFailure[]> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      const failures = ended(order, feed.tunnels);
+      if (failures !== undefined) resolve(failures);
+    };
+    feed.onEvent(look);
+    signal.addEventListener('abort', () => reject(asTunnelError(signal.reason)), { once: true });
+    void client.closed.then(() => resolve([])); // `tunnel daemon stop` from elsewhere
+    look();
+  });
+}
+
+function explain(failures: readonly UpFailure[], { out }: Context): number {
+  for (const { facts } of failures) for (const line of errorLines(facts, out.talkTheme)) out.warn(line);
+  return failures[0]?.facts.exit ?? 0;
+}
+
+async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mode'>> {
+  const [{ makeSupervisor }, { systemClock }] = await Promise.all([
+    import('../compose.ts'),
+    import('../link/clock.ts'),
+  ]);
+  return {
+    paths: context.paths,
+    version: context.version,
+    clock: systemClock,
+    makeSupervisor: () => makeSupervisor(context.paths, context.version, context.env),
+    onFault: (error) => sayFault(error, context),
+  };
+}
+
+function sayFault(error: TunnelError, { out, verbose }: Context): void {
+  for (const line of errorLines(error.facts, out.talkTheme)) out.warn(line);
+  if (verbose && error.cause instanceof Error) out.warn(error.cause.stack ?? '');
+}

@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlClient } from '../control/client.ts';
+import { asTunnelError } from '../model/failure.ts';
+import type { StatusEvent, SupervisorStatus, TunnelStatus } from '../model/status.ts';
+import { tunnelName } from './catalog.ts';
+import type { Context } from './context.ts';
+import { openFeed } from './feed.ts';
+import { eventLine, sameToAPerson } from './render/event.ts';
+import { statusLines, type StatusRow } from './render/status.ts';
+import { statusRows } from './status-rows.ts';
+import { withSupervisorIfRunning } from './supervisor.ts';
+
+/** How soon a supervisor that was started meanwhile is seen, and how often ages are drawn anew. */
+const TICK_MS = 1_000;
+/** Events of one moment, such as the five of a tunnel coming up, are drawn as one. */
+const GATHER_MS = 50;
+
+/** What is shown, in one of three ways. */
+interface View {
+  readonly draw: (supervisor: SupervisorStatus | null, rows: readonly StatusRow[]) => void;
+  readonly event: (event: StatusEvent, before: TunnelStatus | undefined) => void;
+}
+
+/**
+ * `tunnel status --watch`: on a terminal the table, drawn anew; on a pipe a line per change; under --json the status
+ * object, one a line. Goes on while no supervisor runs, and starts none. Ends by Ctrl-C, as INTERRUPTED.
+ */
+export async function watchStatus(names: readonly string[], context: Context): Promise<never> {
+  const view = context.json
+    ? jsonView(context)
+    : context.out.columns === undefined
+      ? lineView(names, context)
+      : tableView(context);
+  for (;;) {
+    await withSupervisorIfRunning(context, async (client) => {
+      if (client !== undefined) return follow(client, names, view, context);
+      view.draw(null, await statusRows(names, [], context));
+    });
+    await sleep(TICK_MS, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+  }
+}
+
+/** Until this supervisor ends. */
+async function follow(client: ControlClient, names: readonly string[], view: View, context: Context): Promise<void> {
+  const feed = await openFeed(client, context.signal);
+  const wanted = new Set(names.map(tunnelName));
+  let gathering: NodeJS.Timeout | undefined;
+  const draw = async (): Promise<void> => {
+    gathering = undefined;
+    view.draw(feed.supervisor, await statusRows(names, [...feed.tunnels.values()], context));
+  };
+  await draw();
+  await new Promise<void>((resolve, reject) => {
+    const redraw = (): void => void draw().catch(reject);
+    const ticking = context.out.columns === undefined || context.json ? undefined : setInterval(redraw, TICK_MS);
+    const stop = feed.onEvent((event, before) => {
+      if (names.length > 0 && (event.tunnel === null || !wanted.has(event.tunnel))) return;
+      view.event(event, before);
+      gathering ??= setTimeout(redraw, GATHER_MS);
+    });
+    const aborted = (): void => reject(asTunnelError(context.signal.reason));
+    context.signal.addEventListener('abort', aborted);
+    void client.closed.then(() => {
+      clearInterval(ticking);
+      clearTimeout(gathering);
+      stop();
+      context.signal.removeEventListener('abort', aborted);
+      resolve();
+    });
+  });
+}
+
+const IGNORE = (): void => undefined;
+
+function tableView({ out, verbose }: Context): View {
+  return {
+    draw: (supervisor, rows) =>
+      out.redraw(statusLines({ supervisor, rows, nowMs: Date.now(), verbose }, out.theme).join('\n')),
+    event: IGNORE,
+  };
+}
+
+/** A status that is the same as the last line is not said again. */
+function jsonView({ out }: Context): View {
+  let last = '';
+  return {
+    draw: (supervisor, rows) => {
+      const status = { version: 1, supervisor, tunnels: rows };
+      const text = JSON.stringify(status);
+      if (text !== last) out.jsonLine(status);
+      last = text;
+    },
+    event: IGNORE,
+  };
+}
+
+/** First what is, once; then a line per change that a person would see. */
+function lineView(names: readonly string[], { out }: Context): View {
+  let begun = false;
+  return {
+    draw: (supervisor, rows) => {
+      if (begun) return;
+      begun = supervisor !== null || names.length > 0;
+      for (const row of rows) {
+        if (row.since === null) out.data(`${row.name}  stopped`);
+        else
+          out.data(
+            eventLine(
+              { event: 'tunnel', at: row.since, tunnel: row.name, status: { ...row, since: row.since } },
+              out.theme,
+            ),
+          );
+      }
+    },
+    event: (event, before) => {
+      const same = event.event === 'tunnel' && before !== undefined && sameToAPerson(before, event.status);
+      if (!same && event.event !== 'connection') out.data(eventLine(event, out.theme));
+    },
+  };
+}
