@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { TunnelError } from '../model/failure.ts';
-import { errorCode, fileReason } from './file-error.ts';
+import { fileReason } from './file-error.ts';
 
 /**
  * Makes the folder, with the ones above it, readable by its owner alone; or proves that the one there is so. A folder of
@@ -9,13 +9,12 @@ import { errorCode, fileReason } from './file-error.ts';
  * @throws FILE where it is a link, a file, or somebody else's: whoever owns it could read or replace what we put there
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw cannot(path, fileReason(error), error); // a file or a dangling link: see below
-  }
+  const unmade: unknown = await mkdir(path, { recursive: true, mode: 0o700 }).then(
+    () => undefined,
+    (error: unknown) => error, // something is in the way: what it is says more than that it is
+  );
   const facts = await lstat(path).catch((error: unknown) => {
-    throw cannot(path, fileReason(error), error);
+    throw cannot(path, fileReason(unmade ?? error), unmade ?? error);
   });
   if (facts.isSymbolicLink()) throw cannot(path, 'it is a symbolic link');
   if (!facts.isDirectory()) throw cannot(path, 'it is not a folder');

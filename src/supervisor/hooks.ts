@@ -6,6 +6,8 @@ import type { TunnelStatus } from '../model/status.ts';
 
 /** A hook that takes longer is stuck: it is ended, with all that it started. */
 export const HOOK_DEADLINE_MS = 30_000;
+/** What a hook printed may arrive a little after its end. */
+export const LAST_WORDS_MS = 500;
 /** Of each run, so that a talkative hook cannot fill the log. */
 const OUTPUT_LIMIT = 4096;
 /** Runs that may wait behind the one at work; a tunnel that flaps faster than its hooks run loses the rest. */
@@ -78,7 +80,7 @@ function runCommand(
     const child = start(command, env);
     let output = '';
     let late = false;
-    const cancel = clock.after(HOOK_DEADLINE_MS, () => {
+    let cancel = clock.after(HOOK_DEADLINE_MS, () => {
       late = true;
       killGroup(child);
     });
@@ -89,15 +91,18 @@ function runCommand(
       cancel();
       reject(error);
     });
-    // 'exit' rather than 'close': what the hook left in the background may hold the pipes open for ever.
-    child.once('exit', (status, signal) => {
+    // What the hook left in the background may hold the pipes open for ever: 'close' is waited for a moment only.
+    child.once('exit', () => {
       cancel();
-      const end = late ? `took longer than ${HOOK_DEADLINE_MS / 1000} s and was ended` : howItEnded(status, signal);
-      setImmediate(() => {
+      cancel = clock.after(LAST_WORDS_MS, () => {
         child.stdout?.destroy();
         child.stderr?.destroy();
-        resolve({ end, output });
       });
+    });
+    child.once('close', (status, signal) => {
+      cancel();
+      const end = late ? `took longer than ${HOOK_DEADLINE_MS / 1000} s and was ended` : howItEnded(status, signal);
+      resolve({ end, output });
     });
   });
 }

@@ -264,9 +264,9 @@ export class Stage {
         return found instanceof TunnelError ? Promise.reject(found) : Promise.resolve(found);
       },
       listNames: (tag) => {
-        const plans = new Set([...this.profiles.values()].filter((plan) => !(plan instanceof TunnelError)));
-        const tagged = [...plans].filter(({ tags }) => tag === undefined || tags.includes(tag));
-        return Promise.resolve(tagged.map(({ name }) => name));
+        const all = [...this.profiles.values()].flatMap((found) => (found instanceof TunnelError ? [] : [found]));
+        const tagged = all.filter(({ tags }) => tag === undefined || tags.includes(tag));
+        return Promise.resolve([...new Set(tagged.map(({ name }) => name))]);
       },
       refuseConflicts: () => undefined,
       makeCarrier: (plan, needs) => {
