@@ -14,7 +14,10 @@ export interface ListenerOptions {
   readonly nameHolder: boolean;
   /** An accepted socket, paused, with allowHalfOpen and no delay: no byte of it is read yet. The callee owns it. */
   readonly onSocket: (socket: Socket) => void;
-  /** Accepting failed, out of file descriptors for one; listening goes on. */
+  /**
+   * Accepting failed; listening goes on. Where the process has no file descriptor left, libuv (1.46 and later) lets the
+   * client go at once and tells nobody.
+   */
   readonly onAcceptError: (error: NodeJS.ErrnoException) => void;
   /** What a person should know though it is no failure. */
   readonly onNote: (message: string) => void;
