@@ -10,8 +10,9 @@ import { MemoryKeeper } from './memory-keeper.ts';
 import { firstUp } from './order.ts';
 import { Questions, type Attendant } from './questions.ts';
 import { reconcile, samePlan } from './reconcile.ts';
-import { resolveAll, resolveOne, secondFile, type Wish } from './resolving.ts';
-import { together, tunnelName } from './selection.ts';
+import { ProfileReader } from './profile-reader.ts';
+import type { Wish } from './resolving.ts';
+import { tunnelName } from './selection.ts';
 import { Tunnel } from './tunnel.ts';
 import { Turns } from './turns.ts';
 import { WakeWatch } from './wake.ts';
@@ -33,6 +34,7 @@ export class TunnelSupervisor {
   readonly #running = new Map<string, Running>();
   readonly #broken: BrokenTunnels;
   readonly #memory: MemoryKeeper;
+  readonly #reader: ProfileReader;
   readonly #events: EventStream;
   readonly #turns = new Turns();
   readonly #wake: WakeWatch;
@@ -44,6 +46,12 @@ export class TunnelSupervisor {
     this.#status = { pid: process.pid, startedAt, version: deps.version };
     this.#events = new EventStream(deps.log);
     this.#broken = new BrokenTunnels(deps.clock, (event) => this.#events.emit(event));
+    this.#reader = new ProfileReader(deps, {
+      names: () => [...this.#running.keys(), ...this.#broken.names],
+      wants: (name) => this.#wants(name),
+      plan: (name) => this.#running.get(name)?.tunnel.plan,
+      wanted: (name) => this.#running.get(name)?.wanted ?? this.#broken.wanted(name),
+    });
     this.questions = new Questions(deps.clock, (tunnel) => this.#running.get(tunnel)?.tunnel.changed());
     const sayOnce = onceEach((message) => this.#note('error', message));
     this.#memory = new MemoryKeeper(
@@ -66,8 +74,8 @@ export class TunnelSupervisor {
    */
   async up(select: Selection, caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
     this.#refuseClosed();
-    const names = await this.#profiles(select, caller);
-    return this.#bringUp(await this.#resolve(names, caller), caller, attendant);
+    const names = await this.#reader.chosen(select, caller);
+    return this.#bringUp(await this.#reader.read(names, caller), caller, attendant);
   }
 
   /**
@@ -76,7 +84,7 @@ export class TunnelSupervisor {
    * @throws PROFILE_NOT_FOUND for a name that neither runs nor exists; nothing is changed then
    */
   async down(select: Selection, drainMs: number, caller: Caller): Promise<readonly string[]> {
-    const names = await this.#known(select, caller);
+    const names = await this.#reader.known(select, caller);
     await Promise.all(names.map((name) => this.#takeDown(name, drainMs)));
     return names;
   }
@@ -87,11 +95,9 @@ export class TunnelSupervisor {
    */
   async restart(select: Selection, caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
     this.#refuseClosed();
-    const names = await this.#known(select, caller);
-    const stopped = names.filter((name) => !this.#wants(name));
-    const errors = stopped.map((name) => new TunnelError('NOT_RUNNING', `Cannot restart ${name}: it is not running`));
-    const [first, ...others] = errors;
-    if (first !== undefined) throw together([first, ...others]);
+    const names = await this.#reader.known(select, caller);
+    const stopped = names.filter((name) => !this.#wants(name)).join(', ');
+    if (stopped !== '') throw new TunnelError('NOT_RUNNING', `Cannot restart ${stopped}: not running`);
     return this.#applyAnew(names, caller, attendant, (tunnel, plan) => tunnel.restart(plan));
   }
 
@@ -102,7 +108,7 @@ export class TunnelSupervisor {
    */
   async reload(select: Selection, caller: Caller): Promise<readonly UpTunnel[]> {
     this.#refuseClosed();
-    const names = (await this.#known(select, caller)).filter((name) => this.#wants(name));
+    const names = (await this.#reader.known(select, caller)).filter((name) => this.#wants(name));
     return this.#applyAnew(names, caller, undefined, (tunnel, plan) => {
       if (!samePlan(tunnel.plan, plan)) tunnel.reload(plan);
     });
@@ -116,7 +122,7 @@ export class TunnelSupervisor {
     this.#refuseClosed();
     const caller = here();
     const own = profiles.filter((profile) => typeof profile !== 'string');
-    const wishes = await this.#resolve(
+    const wishes = await this.#reader.read(
       profiles.filter((profile) => typeof profile === 'string'),
       caller,
     );
@@ -132,7 +138,7 @@ export class TunnelSupervisor {
   async start(profile: string | Plan): Promise<UpTunnel> {
     this.#refuseClosed();
     const wishes =
-      typeof profile === 'string' ? await this.#resolve([profile], here()) : [{ plan: profile, wanted: null }];
+      typeof profile === 'string' ? await this.#reader.read([profile], here()) : [{ plan: profile, wanted: null }];
     const started = await this.#bringUp(wishes, here());
     const own = started.at(-1);
     if (own === undefined) throw new TunnelError('INTERNAL', 'Cannot start a tunnel: its profile gave no plan');
@@ -214,62 +220,13 @@ export class TunnelSupervisor {
   /** Reads a wanted profile at a restore. One that is gone is said and forgotten; one that is wrong waits to be mended. */
   async #findAgain(wanted: WantedTunnel): Promise<Wish | undefined> {
     try {
-      return await resolveOne((name, caller) => this.#deps.resolve(name, caller), wanted);
+      return await this.#reader.readWanted(wanted);
     } catch (thrown) {
       const error = asTunnelError(thrown);
       if (error.code === 'PROFILE_NOT_FOUND') this.#note('warn', error.message, wanted.name);
       else this.#broken.add(wanted, error);
       return undefined;
     }
-  }
-
-  /** The profiles that a selection means, as the person wrote them. */
-  async #profiles(select: Selection, caller: Caller): Promise<readonly string[]> {
-    if ('names' in select) return [...new Set(select.names)];
-    const tag = 'tag' in select ? select.tag : undefined;
-    const names = await this.#deps.listNames(tag, caller);
-    if (names.length > 0) return names;
-    const none = tag === undefined ? 'there is no profile' : `no profile has the tag ${tag}`;
-    throw new TunnelError('PROFILE_NOT_FOUND', `Cannot bring anything up: ${none}`);
-  }
-
-  /** The tunnels that a selection means, for what is done to running ones. A name that neither runs nor exists is refused. */
-  async #known(select: Selection, caller: Caller): Promise<readonly string[]> {
-    const running = [...this.#running.keys(), ...this.#broken.names];
-    if ('all' in select) return running;
-    if ('tag' in select) {
-      const tagged = running.filter((name) => this.#running.get(name)?.tunnel.plan.tags.includes(select.tag));
-      if (tagged.length === 0) await this.#profiles(select, caller);
-      return tagged;
-    }
-    const unknown = await Promise.all(select.names.map((name) => this.#whyUnknown(name, caller)));
-    const [first, ...others] = unknown.filter((error) => error !== undefined);
-    if (first !== undefined) throw together([first, ...others]);
-    return [...new Set(select.names.map(tunnelName))];
-  }
-
-  async #whyUnknown(name: string, caller: Caller): Promise<TunnelError | undefined> {
-    if (this.#wants(tunnelName(name))) return undefined;
-    try {
-      await this.#deps.resolve(name, caller);
-    } catch (thrown) {
-      const error = asTunnelError(thrown);
-      if (error.code === 'PROFILE_NOT_FOUND') return error; // a profile with mistakes exists all the same
-    }
-    return undefined;
-  }
-
-  async #resolve(names: readonly string[], caller: Pick<Caller, 'cwd'>): Promise<readonly Wish[]> {
-    const resolve: SupervisorDeps['resolve'] = (name, from) => this.#deps.resolve(name, from);
-    const wishes = await resolveAll(resolve, names, caller, (name) => this.#wants(name));
-    const clashes = wishes.flatMap(({ plan }) => {
-      const file = this.#running.get(plan.name)?.tunnel.plan.file;
-      return file === undefined || file === plan.file ? [] : [secondFile(plan.name, file, plan.file)];
-    });
-    const [first, ...others] = clashes;
-    if (first !== undefined) throw together([first, ...others]);
-    this.#deps.refuseConflicts(wishes.map(({ plan }) => plan));
-    return wishes;
   }
 
   async #bringUp(wishes: readonly Wish[], caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
@@ -308,8 +265,7 @@ export class TunnelSupervisor {
     attendant: Attendant | undefined,
     act: (tunnel: Tunnel, plan: Plan) => void,
   ): Promise<readonly UpTunnel[]> {
-    const wishes = await this.#resolveAnew(names);
-    this.#deps.refuseConflicts(wishes.map(({ plan }) => plan));
+    const wishes = await this.#reader.readAgain(names);
     this.#memory.heedAuthSock(caller.authSock);
     if (attendant !== undefined) this.questions.attend(names, attendant);
     const changed = await Promise.all(
@@ -328,27 +284,6 @@ export class TunnelSupervisor {
     const reloaded = !samePlan(running.tunnel.plan, wish.plan);
     act(running.tunnel, wish.plan);
     return { name, already: true, reloaded };
-  }
-
-  async #resolveAnew(names: readonly string[]): Promise<readonly Wish[]> {
-    const errors: TunnelError[] = [];
-    const wishes: Wish[] = [];
-    for (const name of names) {
-      const running = this.#running.get(name);
-      const wanted = running?.wanted ?? this.#broken.wanted(name);
-      if (wanted === null || wanted === undefined) {
-        if (running !== undefined) wishes.push({ plan: running.tunnel.plan, wanted: null });
-        continue;
-      }
-      try {
-        wishes.push(await resolveOne((from, caller) => this.#deps.resolve(from, caller), wanted));
-      } catch (error) {
-        errors.push(asTunnelError(error));
-      }
-    }
-    const [first, ...others] = errors;
-    if (first !== undefined) throw together([first, ...others]);
-    return wishes;
   }
 
   async #takeDown(name: string, drainMs: number): Promise<void> {
