@@ -118,7 +118,9 @@ export function selectAlgorithms(
   const base = [...offer.modern, ...(legacy ? offer.legacy : [])].filter(supported);
   if (wanted === null || wanted.length === 0) return { names: base, unknown: [] };
   const sign = /^[+^-]/.exec(wanted[0] ?? '')?.[0] ?? '';
-  const listed = wanted.map((name, index) => (index === 0 ? name.slice(sign.length) : name)).filter((name) => name !== '');
+  const listed = wanted
+    .map((name, index) => (index === 0 ? name.slice(sign.length) : name))
+    .filter((name) => name !== '');
   if (sign === '-') {
     const gone = listed.map(asPattern);
     return { names: base.filter((name) => !gone.some((pattern) => pattern.test(name))), unknown: [] };

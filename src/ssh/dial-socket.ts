@@ -39,10 +39,12 @@ export function interleave<T extends { readonly family: number }>(addresses: rea
   const first = addresses[0]?.family;
   const favoured = addresses.filter((one) => one.family === first);
   const others = addresses.filter((one) => one.family !== first);
-  return favoured.flatMap((one, index) => {
-    const other = others[index];
-    return other === undefined ? [one] : [one, other];
-  }).concat(others.slice(favoured.length));
+  return favoured
+    .flatMap((one, index) => {
+      const other = others[index];
+      return other === undefined ? [one] : [one, other];
+    })
+    .concat(others.slice(favoured.length));
 }
 
 async function plannedAttempts(target: SocketTarget, name: string, signal: AbortSignal): Promise<Attempt[]> {
@@ -55,9 +57,13 @@ async function plannedAttempts(target: SocketTarget, name: string, signal: Abort
     return local === undefined ? [] : [{ ...one, localAddress: local.address }];
   });
   if (attempts.length > 0) return attempts;
-  throw new TunnelError('UNREACHABLE', `Cannot connect to ${name}: it has no address of the kind of ${target.bindAddress}`, {
-    hint: 'Choose another bindAddress, or none.',
-  });
+  throw new TunnelError(
+    'UNREACHABLE',
+    `Cannot connect to ${name}: it has no address of the kind of ${target.bindAddress}`,
+    {
+      hint: 'Choose another bindAddress, or none.',
+    },
+  );
 }
 
 const FAMILIES = { any: 0, inet: 4, inet6: 6 } as const;
@@ -139,7 +145,11 @@ function race(attempts: readonly Attempt[], port: number, name: string, signal: 
 }
 
 /** The most telling of several failures decides the code; the message names them all. */
-function connectFailure(name: string, port: number, errors: readonly { address: string; error: unknown }[]): TunnelError {
+function connectFailure(
+  name: string,
+  port: number,
+  errors: readonly { address: string; error: unknown }[],
+): TunnelError {
   const told = errors.map(({ address, error }) => ({ address, cause: error, ...explained(codeOf(error)) }));
   const rank = ['CONNECT_REFUSED', 'CONNECT_TIMEOUT', 'UNREACHABLE'] as const;
   const code = rank.find((candidate) => told.some((one) => one.code === candidate)) ?? 'UNREACHABLE';

@@ -4,9 +4,7 @@ import { Worker } from 'node:worker_threads';
 
 /** `key`, or that the passphrase is wrong, or why the key cannot be read with any. */
 export type Decoded =
-  | { readonly key: KeyObject }
-  | { readonly wrong: 'passphrase' }
-  | { readonly wrong: 'key'; readonly why: string };
+  { readonly key: KeyObject } | { readonly wrong: 'passphrase' } | { readonly wrong: 'key'; readonly why: string };
 
 /**
  * Decodes a private key on a thread of its own: bcrypt in JavaScript holds an event loop for 0.3 to 3.5 s, and with it

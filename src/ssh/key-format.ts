@@ -3,7 +3,12 @@ import { WireReader } from './wire.ts';
 /** What a file that should hold a private key turned out to be, without any passphrase. */
 export type KeyFormat =
   /** `reader`: who can decode it, ssh2's parser or node:crypto. `blob`: the public half, where the file shows it. */
-  | { readonly kind: 'private'; readonly reader: 'ssh2' | 'crypto'; readonly encrypted: boolean; readonly blob?: Buffer }
+  | {
+      readonly kind: 'private';
+      readonly reader: 'ssh2' | 'crypto';
+      readonly encrypted: boolean;
+      readonly blob?: Buffer;
+    }
   | { readonly kind: 'public'; readonly blob: Buffer }
   /** `why` and `remedy` complete "Key FILE cannot be used: …". */
   | { readonly kind: 'unusable'; readonly why: string; readonly remedy: string };
@@ -23,15 +28,27 @@ export function keyFormat(text: string, file: string): KeyFormat {
     case 'EC PRIVATE KEY':
       return { kind: 'private', reader: 'crypto', encrypted: /Proc-Type: *4,ENCRYPTED/.test(text) };
     case 'DSA PRIVATE KEY':
-      return { kind: 'unusable', why: 'it is a DSA key, which SSH has given up', remedy: 'make one with `ssh-keygen -t ed25519`' };
+      return {
+        kind: 'unusable',
+        why: 'it is a DSA key, which SSH has given up',
+        remedy: 'make one with `ssh-keygen -t ed25519`',
+      };
     case 'SSH2 ENCRYPTED PRIVATE KEY':
-      return { kind: 'unusable', why: 'it has the format of ssh.com', remedy: `convert it with \`ssh-keygen -i -f ${file}\`` };
+      return {
+        kind: 'unusable',
+        why: 'it has the format of ssh.com',
+        remedy: `convert it with \`ssh-keygen -i -f ${file}\``,
+      };
     default:
       return NO_KEY;
   }
 }
 
-const NO_KEY: KeyFormat = { kind: 'unusable', why: 'it holds no private key', remedy: 'name the private key, not another file' };
+const NO_KEY: KeyFormat = {
+  kind: 'unusable',
+  why: 'it holds no private key',
+  remedy: 'name the private key, not another file',
+};
 
 /** PROTOCOL.key of OpenSSH: the public half stands in clear before the encrypted part. */
 function openSsh(text: string, file: string): KeyFormat {
@@ -55,7 +72,11 @@ function openSsh(text: string, file: string): KeyFormat {
     }
     const type = new WireReader(blob).text();
     if (type.startsWith('sk-')) {
-      return { kind: 'unusable', why: 'it lives on a security key', remedy: `load it into the agent with \`ssh-add ${file}\`` };
+      return {
+        kind: 'unusable',
+        why: 'it lives on a security key',
+        remedy: `load it into the agent with \`ssh-add ${file}\``,
+      };
     }
     return { kind: 'private', reader: 'ssh2', encrypted: cipher !== 'none', blob };
   } catch (error) {
@@ -66,8 +87,15 @@ function openSsh(text: string, file: string): KeyFormat {
 
 const DAMAGED: KeyFormat = { kind: 'unusable', why: 'it is damaged', remedy: 'restore it from a backup' };
 
+/** ssh2 reads version 2 with RSA keys; PuTTY 0.75 and later write version 3. */
 function putty(text: string, file: string): KeyFormat | undefined {
-  if (!/^PuTTY-User-Key-File-\d/.test(text)) return undefined;
+  const version = /^PuTTY-User-Key-File-(\d): *(\S+)/.exec(text);
+  if (version === null) return undefined;
+  const lines = /^Public-Lines: *\d+\r?\n([\s\S]*?)^Private-Lines:/m.exec(text)?.[1];
+  if (version[1] === '2' && version[2] === 'ssh-rsa' && lines !== undefined) {
+    const encrypted = !/^Encryption: *none/m.test(text);
+    return { kind: 'private', reader: 'ssh2', encrypted, blob: Buffer.from(lines, 'base64') };
+  }
   return {
     kind: 'unusable',
     why: 'it has the format of PuTTY',

@@ -29,7 +29,10 @@ function publicBlob(key: KeyObject): { keyType: string; blob: Buffer } | undefin
   if (jwk === undefined) return undefined;
   const part = (name: 'n' | 'e' | 'x' | 'y'): Buffer => Buffer.from(jwk[name] ?? '', 'base64url');
   if (jwk.kty === 'RSA') {
-    return { keyType: 'ssh-rsa', blob: Buffer.concat([wireString('ssh-rsa'), wireMpint(part('e')), wireMpint(part('n'))]) };
+    return {
+      keyType: 'ssh-rsa',
+      blob: Buffer.concat([wireString('ssh-rsa'), wireMpint(part('e')), wireMpint(part('n'))]),
+    };
   }
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') {
     return { keyType: 'ssh-ed25519', blob: Buffer.concat([wireString('ssh-ed25519'), wireString(part('x'))]) };

@@ -4,6 +4,7 @@ import { cleanLine } from '../model/clean.ts';
 
 /** Lines of stderr passed on for one connection; a command in a loop must not flood the log. */
 const MOST_NOTES = 20;
+const EXIT_WAIT_MS = 100;
 
 /**
  * A connection whose two ends are a command's stdin and stdout (ssh_config(5), ProxyCommand). The line runs as ssh runs
@@ -12,6 +13,8 @@ const MOST_NOTES = 20;
 export class ProxyCommand extends Duplex {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   #bytesRead = 0;
+  #bytesWritten = 0;
+  #finished = false;
   #notes = 0;
   #stderr = '';
   /** Why the command ended, in words, once it has. */
@@ -26,14 +29,15 @@ export class ProxyCommand extends Duplex {
       this.#bytesRead += chunk.length;
       if (!this.push(chunk)) stdout.pause();
     });
-    stdout.on('end', () => this.push(null));
+    stdout.on('end', () => this.#finish());
     stdin.on('error', (error: Error) => this.destroy(error)); // EPIPE: the command closed its stdin or ended
     stdout.on('error', (error: Error) => this.destroy(error));
     stderr.setEncoding('utf8').on('data', (text: string) => this.#hear(text, onNote));
     stderr.on('error', () => undefined); // its text is a courtesy; the end of the command is told by `exit`
     this.#child.on('error', (error) => this.destroy(error));
     this.#child.on('exit', (code, signal) => {
-      this.exitReason = signal === null ? `the command ended with status ${code ?? 0}` : `the command got ${signal}`;
+      this.exitReason = signal === null ? `it ended with status ${code ?? 0}` : `it was ended by ${signal}`;
+      if (stdout.readableEnded) this.#finish();
     });
   }
 
@@ -42,11 +46,17 @@ export class ProxyCommand extends Duplex {
     return this.#bytesRead;
   }
 
+  /** Bytes that went to the server so far. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
   override _read(): void {
     this.#child.stdout.resume();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#bytesWritten += chunk.length;
     if (this.#child.stdin.write(chunk)) done();
     else this.#child.stdin.once('drain', () => done());
   }
@@ -56,12 +66,28 @@ export class ProxyCommand extends Duplex {
     done();
   }
 
+  /** Whether the command had to be ended, rather than ending by itself. */
+  get killedByUs(): boolean {
+    return this.#child.killed;
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#child.stdin.destroy();
     this.#child.stdout.destroy();
     this.#child.stderr.destroy();
     this.#child.kill(); // by its own pid, and only while it runs: Node knows
     done(error);
+  }
+
+  /** Waits a moment for the exit status, which says more than the end of the output does. */
+  #finish(): void {
+    const end = (): void => {
+      if (this.#finished) return;
+      this.#finished = true;
+      this.push(null);
+    };
+    if (this.exitReason === undefined) setTimeout(end, EXIT_WAIT_MS).unref();
+    else end();
   }
 
   #hear(text: string, onNote: (message: string) => void): void {

@@ -23,5 +23,5 @@ export function signatureAlgorithm(
 
 /** What the signature itself is called: a certificate's key signs as the plain key does. */
 export function plainAlgorithm(algorithm: string): string {
-  return algorithm.replace(/-cert-v01@openssh\.com$/, '').replace(/^(sk-.*)$/, '$1');
+  return algorithm.replace(/-cert-v01@openssh\.com$/, '');
 }

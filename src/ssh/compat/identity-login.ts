@@ -20,9 +20,12 @@ export interface OfferedKey {
 export class SingleKeyAgent extends ssh2.BaseAgent<ParsedKey> {
   readonly #key: ParsedKey;
   readonly #offered: OfferedKey;
+  readonly #broken: (error: unknown) => void;
 
-  constructor(offered: OfferedKey) {
+  /** @param broken told of an error in the answer to ssh2 itself, which nobody else would hear of */
+  constructor(offered: OfferedKey, broken: (error: unknown) => void) {
     super();
+    this.#broken = broken;
     this.#offered = offered;
     this.#key = asSsh2Key(offered);
   }
@@ -39,10 +42,13 @@ export class SingleKeyAgent extends ssh2.BaseAgent<ParsedKey> {
   ): void {
     const answer = typeof options === 'function' ? options : callback;
     if (answer === undefined) return;
-    this.#offered.sign(data).then(
-      (signature) => answer(null, signature),
-      (error: unknown) => answer(error instanceof Error ? error : new Error(String(error))),
-    );
+    this.#offered
+      .sign(data)
+      .then(
+        (signature) => answer(null, signature),
+        (error: unknown) => answer(error instanceof Error ? error : new Error(String(error))),
+      )
+      .catch(this.#broken);
   }
 }
 
@@ -117,7 +123,9 @@ function isParsedKey(value: unknown): value is ParsedKey {
 
 /** A public key of nobody, which lends its mark. */
 const ANY_KEY = (() => {
-  const key = ssh2.utils.parseKey(`ssh-ed25519 ${Buffer.concat([wireString('ssh-ed25519'), wireString(Buffer.alloc(32, 9))]).toString('base64')}`);
+  const key = ssh2.utils.parseKey(
+    `ssh-ed25519 ${Buffer.concat([wireString('ssh-ed25519'), wireString(Buffer.alloc(32, 9))]).toString('base64')}`,
+  );
   if (key instanceof Error) throw key;
   return key;
 })();

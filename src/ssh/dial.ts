@@ -1,0 +1,222 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Dial, DialRequest, Transport } from '../link/transport.ts';
+import { TunnelError } from '../model/failure.ts';
+import type { HopPlan, SecretSource } from '../model/plan.ts';
+import type { Secret } from '../model/secret.ts';
+import type { SecretName } from '../secrets/store.ts';
+import type { Ssh2Channel } from './channel.ts';
+import { Deadline } from './deadline.ts';
+import { dialSocket } from './dial-socket.ts';
+import { abortFailure, jumpFailure, openFailure } from './failures.ts';
+import { hopName, passwordSubject, type HopContext } from './hop-context.ts';
+import { HopConnection } from './hop.ts';
+import { HostKeyCheck, type HostKeyStore } from './host-key.ts';
+import { KeyRing } from './key-ring.ts';
+import { ProxyCommand } from './proxy-command.ts';
+import { keepRekeying } from './rekey.ts';
+import { openChannel, SshTransport } from './transport.ts';
+
+/** A stored secret, without asking anybody; undefined where there is none. Has a deadline of its own. */
+export type SecretReader = (name: SecretName, source: SecretSource, signal: AbortSignal) => Promise<Secret | undefined>;
+
+export interface DialOptions {
+  readonly readSecret: SecretReader;
+  readonly hostKeys: HostKeyStore;
+}
+
+/**
+ * The Dial of the program. One for a whole supervisor: it remembers the keys that a person unlocked and the passwords
+ * that logged in, so that a reconnect asks nobody.
+ */
+export function createDial(options: DialOptions): Dial {
+  const keyRing = new KeyRing();
+  return (request) => new ChainDial(request, options, keyRing).run();
+}
+
+/** One attempt to connect through all hops. Leaves nothing open when it rejects. */
+class ChainDial {
+  readonly #request: DialRequest;
+  readonly #options: DialOptions;
+  readonly #keyRing: KeyRing;
+  readonly #hops: HopConnection[] = [];
+  /** The stream on the network, which counts what it read. */
+  #base: Socket | ProxyCommand | undefined;
+
+  constructor(request: DialRequest, options: DialOptions, keyRing: KeyRing) {
+    this.#request = request;
+    this.#options = options;
+    this.#keyRing = keyRing;
+  }
+
+  async run(): Promise<Transport> {
+    const { hops, signal, onPhase, timeouts } = this.#request;
+    try {
+      if (signal.aborted) throw abortFailure(signal);
+      onPhase('connecting');
+      for (const [index, hop] of hops.entries()) await this.#addHop(hop, index === hops.length - 1);
+      const last = this.#hops.at(-1);
+      if (last === undefined) throw new TypeError('A dial needs a hop');
+      const base = this.#base;
+      const countReceived = (): number => base?.bytesRead ?? 0;
+      this.#rekey(countReceived);
+      return new SshTransport({ hops: this.#hops, last, channelMs: timeouts.channelMs, countReceived });
+    } catch (error) {
+      const reason = signal.aborted ? abortFailure(signal) : asFailure(error);
+      for (const hop of this.#hops.toReversed()) hop.destroy(reason);
+      this.#base?.destroy();
+      throw reason;
+    }
+  }
+
+  async #addHop(hop: HopPlan, isLast: boolean): Promise<void> {
+    const giveUp = new AbortController();
+    const name = hopName(hop);
+    const forward = (): void => giveUp.abort(abortFailure(this.#request.signal));
+    this.#request.signal.addEventListener('abort', forward, { once: true });
+    const { connectMs, loginMs } = this.#request.timeouts;
+    const late = (what: string, ms: number, code: 'CONNECT_TIMEOUT' | 'LOGIN_TIMEOUT') => (): void =>
+      giveUp.abort(new TunnelError(code, `Cannot ${what} ${name}: no answer within ${ms / 1000} s`));
+    let deadline = new Deadline(connectMs, late('connect to', connectMs, 'CONNECT_TIMEOUT'));
+    const connectDeadline = deadline;
+    const context = this.#context(hop, name, giveUp.signal, () => deadline.pause());
+    const startLogin = (): Deadline => {
+      if (isLast) this.#request.onPhase('authenticating');
+      return (deadline = new Deadline(loginMs, late('log in to', loginMs, 'LOGIN_TIMEOUT')));
+    };
+    this.#hops.at(-1)?.onEnded((reason) => giveUp.abort(reason)); // a hop lives no longer than the one that carries it
+    try {
+      const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys);
+      const stream = await this.#stream(hop, name, giveUp.signal);
+      if (giveUp.signal.aborted) stream.destroy();
+      giveUp.signal.throwIfAborted();
+      this.#hops.push(await HopConnection.open(context, { stream, hostKey, connectDeadline, startLogin, giveUp }));
+    } catch (error) {
+      throw this.#commandFailure(name) ?? (giveUp.signal.aborted ? abortFailure(giveUp.signal) : error);
+    } finally {
+      deadline.stop();
+      connectDeadline.stop();
+      this.#request.signal.removeEventListener('abort', forward);
+    }
+  }
+
+  /** A command that ended by itself before the hop was up says more than the silence it left. */
+  #commandFailure(name: string): TunnelError | undefined {
+    const base = this.#base;
+    if (this.#hops.length > 0 || !(base instanceof ProxyCommand) || base.exitReason === undefined) return undefined;
+    if (base.bytesRead > 0 || base.killedByUs) return undefined;
+    return new TunnelError(
+      'CONNECT_REFUSED',
+      `Cannot connect to ${name}: its proxyCommand gave no connection: ${base.exitReason}`,
+      {
+        hint: 'Run the command by hand to see what it says.',
+      },
+    );
+  }
+
+  async #stream(hop: HopPlan, name: string, signal: AbortSignal): Promise<Duplex> {
+    const before = this.#hops.at(-1);
+    if (before !== undefined) {
+      if (hop.proxyCommand !== null)
+        this.#request.onNote(`${name} is reached through ${before.name}: its proxyCommand is not used`);
+      return jump(before, hop, name, signal);
+    }
+    this.#base =
+      hop.proxyCommand === null
+        ? await dialSocket(hop, name, signal)
+        : new ProxyCommand(hop.proxyCommand, (line) => this.#request.onNote(`proxyCommand of ${name}: ${line}`));
+    return this.#base;
+  }
+
+  #context(hop: HopPlan, name: string, signal: AbortSignal, pause: () => () => void): HopContext {
+    const { ask, secrets, agentSocket, onNote } = this.#request;
+    const { readSecret } = this.#options;
+    let questions = 0;
+    const untimed = async <T>(work: () => Promise<T>): Promise<T> => {
+      const resume = pause();
+      try {
+        return await work();
+      } finally {
+        resume();
+      }
+    };
+    return {
+      hop,
+      name,
+      subject: passwordSubject(hop),
+      signal,
+      keyRing: this.#keyRing,
+      agentSocket,
+      onNote,
+      untimed,
+      get asking() {
+        return questions > 0;
+      },
+      ask: (question) =>
+        untimed(async () => {
+          questions++;
+          try {
+            return await ask(question, signal);
+          } finally {
+            questions--;
+          }
+        }),
+      storedSecret: (secret) =>
+        untimed(async () => {
+          try {
+            return await readSecret(secret, secrets[secret.kind], signal);
+          } catch (error) {
+            signal.throwIfAborted();
+            onNote(
+              `The ${secret.kind} of ${secret.subject} could not be read: ${error instanceof Error ? error.message : String(error)}`,
+            );
+            return undefined;
+          }
+        }),
+    };
+  }
+
+  #rekey(countReceived: () => number): void {
+    const base = this.#base;
+    const checks = this.#hops.map((hop, index) => {
+      const limits = this.#request.hops[index]?.rekey ?? { bytes: null, everyMs: null };
+      return keepRekeying(hop, limits, () => countReceived() + (base?.bytesWritten ?? 0));
+    });
+    base?.on('data', () => {
+      for (const check of checks) check();
+    });
+  }
+}
+
+/** The next hop's stream: a channel through the one before, as `ssh -W` makes it. The hop's own deadline covers it. */
+function jump(before: HopConnection, hop: HopPlan, name: string, signal: AbortSignal): Promise<Duplex> {
+  const target = { kind: 'tcp', host: hop.host, port: hop.port } as const;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(abortFailure(signal));
+    signal.addEventListener('abort', abort, { once: true });
+    before.onEnded(reject);
+    try {
+      openChannel(
+        before.client,
+        target,
+        { address: '127.0.0.1', port: 0 },
+        (error: Error | undefined, channel: Ssh2Channel) => {
+          signal.removeEventListener('abort', abort);
+          if (error !== undefined)
+            return reject(jumpFailure(openFailure(target, before.name, error), name, before.name));
+          if (signal.aborted) return channel.destroy();
+          resolve(channel);
+        },
+      );
+    } catch (error) {
+      reject(asFailure(error));
+    }
+  });
+}
+
+function asFailure(error: unknown): TunnelError {
+  if (error instanceof TunnelError) return error;
+  return new TunnelError('INTERNAL', `Cannot connect: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+}

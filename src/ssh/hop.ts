@@ -1,0 +1,258 @@
+import type { Duplex } from 'node:stream';
+import ssh2, { type Client, type NegotiatedAlgorithms } from 'ssh2';
+import { clean } from '../model/clean.ts';
+import { TunnelError } from '../model/failure.ts';
+import { chooseAlgorithms } from './algorithms.ts';
+import { silenceWhenDead } from './compat/dead-protocol.ts';
+import { sendOfferedKeys } from './compat/identity-login.ts';
+import { protocolOf, type Protocol } from './compat/protocol.ts';
+import { watchLogin } from './compat/true-answers.ts';
+import type { Deadline } from './deadline.ts';
+import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
+import type { HopContext } from './hop-context.ts';
+import type { HostKeyCheck } from './host-key.ts';
+import { Login } from './login.ts';
+
+/** What a hop needs besides its context to say hello and log in. */
+export interface HopStart {
+  readonly stream: Duplex;
+  readonly hostKey: HostKeyCheck;
+  /** Ends when the key exchange is done. */
+  readonly connectDeadline: Deadline;
+  /** Makes the deadline of the login, which begins then. */
+  readonly startLogin: () => Deadline;
+  /** Ends this hop with a reason; aborts the context's signal. */
+  readonly giveUp: AbortController;
+}
+
+/** Our identification: no library's name, which would tell attackers which faults to try (RFC 4253 section 4.2). */
+const IDENT = 'tunnel';
+const MOST_BANNERS = 5;
+const PREAMBLE_BYTES = 256;
+
+/**
+ * One SSH connection to one hop, from the first byte to the last. `open` resolves once it is logged in; whatever ends
+ * it, before or after, is told once to `onEnded`, and leaves the stream destroyed.
+ */
+export class HopConnection {
+  readonly name: string;
+  readonly client: Client;
+  readonly stream: Duplex;
+  readonly notes: string[] = [];
+  readonly #context: HopContext;
+  readonly #start: HopStart;
+  readonly #watchers = new Set<(reason: TunnelError) => void>();
+  #phase: EndFacts['phase'] = 'banner';
+  #preamble = '';
+  #banners = 0;
+  #negotiated: NegotiatedAlgorithms | undefined;
+  #reason: TunnelError | undefined;
+  #ended = false;
+  #login: Login | undefined;
+  #loginDeadline: Deadline | undefined;
+
+  private constructor(context: HopContext, start: HopStart) {
+    this.#context = context;
+    this.#start = start;
+    this.name = context.name;
+    this.stream = start.stream;
+    this.client = new ssh2.Client();
+  }
+
+  /** Rejects with a TunnelError, and then has destroyed the stream. */
+  static open(context: HopContext, start: HopStart): Promise<HopConnection> {
+    const hop = new HopConnection(context, start);
+    return new Promise((resolve, reject) => {
+      hop.onEnded(reject);
+      hop.client.once('ready', () => {
+        hop.#becomeReady();
+        resolve(hop);
+      });
+      const { signal } = context;
+      const abort = (): void => hop.destroy(abortFailure(signal));
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
+      else hop.#connect();
+    });
+  }
+
+  /** Private parts of ssh2 that the transport needs: ping, rekey. */
+  get protocol(): Protocol {
+    return protocolOf(this.client);
+  }
+
+  get negotiated(): NegotiatedAlgorithms | undefined {
+    return this.#negotiated;
+  }
+
+  /** The server's identification, cleaned. */
+  get serverVersion(): string {
+    return clean(
+      this.#preamble
+        .split(/\r?\n/)
+        .find((line) => line.startsWith('SSH-'))
+        ?.replace(/^SSH-[\d.]+-/, '') ?? '',
+      200,
+    );
+  }
+
+  /** Called once, at once where it has ended already. */
+  onEnded(callback: (reason: TunnelError) => void): void {
+    if (this.#ended && this.#reason !== undefined) callback(this.#reason);
+    else this.#watchers.add(callback);
+  }
+
+  /** Says goodbye; the end comes when the other side has closed, or at `destroy`. */
+  close(reason: TunnelError): void {
+    this.#reason ??= reason;
+    this.client.end();
+  }
+
+  /** Safe to call twice. */
+  destroy(reason: TunnelError): void {
+    this.#reason ??= reason;
+    this.#end(undefined);
+  }
+
+  #connect(): void {
+    const { hop } = this.#context;
+    try {
+      const choice = chooseAlgorithms(hop, this.#start.hostKey.knownTypes);
+      this.notes.push(...choice.notes);
+      this.#listen();
+      this.client.connect({
+        sock: this.stream,
+        username: hop.user,
+        ident: IDENT,
+        algorithms: choice.algorithms,
+        readyTimeout: 0, // ours pause while a person is asked
+        keepaliveInterval: 0, // ssh2's own keepalive calls a slow path dead
+        strictVendor: false,
+        hostVerifier: (key: Buffer, answer: (trusted: boolean) => void) => this.#verify(key, answer),
+        authHandler: (_methods, _partial, next) => this.#nextAttempt(next),
+      });
+      const protocol = this.protocol;
+      silenceWhenDead(protocol);
+      sendOfferedKeys(protocol);
+      this.#login = new Login(this.#context, watchLogin(protocol), (error) => this.destroy(error));
+      this.#readPreamble();
+    } catch (error) {
+      this.destroy(error instanceof TunnelError ? error : this.#fault(error));
+    }
+  }
+
+  #listen(): void {
+    const { client } = this;
+    client.on('error', (error) => {
+      if (error.level === 'agent') return; // one key could not sign; the login goes on
+      this.#end(error);
+    });
+    client.on('end', () => this.#end(undefined));
+    client.on('close', () => this.#end(undefined));
+    client.on('banner', (text) => this.#showBanner(text));
+    client.on('handshake', (negotiated) => this.#exchanged(negotiated));
+    client.on('change password', () => {
+      this.destroy(
+        new TunnelError('LOGIN_REFUSED', `Cannot log in to ${this.name}: the server asks for a new password`, {
+          hint: 'Log in once with ssh and change it there.',
+        }),
+      );
+    });
+    this.stream.on('error', () => undefined); // ssh2 reports it; this one stays when ssh2 has gone
+  }
+
+  /** Keeps the first bytes, which say what answers there. ssh2 has paused the stream, so listening starts no flow. */
+  #readPreamble(): void {
+    const read = (chunk: Buffer): void => {
+      this.#preamble += chunk.toString('latin1', 0, PREAMBLE_BYTES - this.#preamble.length);
+      if (this.#phase === 'banner' && /^SSH-.*\n/m.test(this.#preamble)) this.#phase = 'key exchange';
+      if (this.#phase !== 'banner' || this.#preamble.length >= PREAMBLE_BYTES) this.stream.removeListener('data', read);
+    };
+    this.stream.prependListener('data', read);
+  }
+
+  /** Nothing that goes wrong in here may pass for a yes, or escape: ssh2 calls from inside its parser, we answer later. */
+  #verify(key: Buffer, answer: (trusted: boolean) => void): void {
+    const answerSafely = (trusted: boolean): void => {
+      try {
+        answer(trusted);
+      } catch (error) {
+        this.destroy(this.#fault(error));
+      }
+    };
+    try {
+      this.#start.hostKey.verify(key, answerSafely, (why) => (this.#reason ??= why));
+    } catch (error) {
+      this.#reason ??= this.#fault(error);
+      answerSafely(false);
+    }
+  }
+
+  #exchanged(negotiated: NegotiatedAlgorithms): void {
+    if (this.#negotiated !== undefined || this.#ended) return; // a rekey
+    this.#negotiated = negotiated;
+    this.#phase = 'login';
+    this.#start.connectDeadline.stop();
+    this.#loginDeadline = this.#start.startLogin();
+    if (this.protocol._strictMode !== true) this.notes.push('the server lacks strict key exchange (CVE-2023-48795)');
+    void this.#start.hostKey.remember(); // tells its own failure
+  }
+
+  #nextAttempt(next: (attempt: Awaited<ReturnType<Login['next']>>) => void): void {
+    const login = this.#login;
+    if (login === undefined || this.#ended) return;
+    login
+      .next()
+      .then((attempt) => {
+        if (!this.#ended) next(attempt);
+      })
+      .catch((error: unknown) => {
+        const reason = error instanceof TunnelError ? error : this.#fault(error);
+        this.close(reason); // a login that is given up says goodbye, as ssh does
+        this.destroy(reason);
+      });
+  }
+
+  #becomeReady(): void {
+    this.#phase = 'up';
+    this.#loginDeadline?.stop();
+    this.#login?.succeeded();
+  }
+
+  #showBanner(text: string): void {
+    if (++this.#banners > MOST_BANNERS) return;
+    const lines = clean(text.trimEnd()).split('\n');
+    this.#context.onNote(lines.map((line) => `${this.name} says: ${line}`).join('\n'));
+  }
+
+  #end(error: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#start.connectDeadline.stop();
+    this.#loginDeadline?.stop();
+    const reason = (this.#reason ??= this.#explain(error));
+    this.stream.destroy();
+    this.#start.giveUp.abort(reason); // withdraws the questions that are open
+    for (const callback of this.#watchers) callback(reason);
+    this.#watchers.clear();
+  }
+
+  #explain(error: unknown): TunnelError {
+    const facts = { name: this.name, phase: this.#phase, preamble: this.#preamble.trim() };
+    const failure = connectionFailure(error, facts);
+    if (failure.code === 'LOGIN_REFUSED' && this.#login !== undefined) {
+      return this.#login.refused(failure.message.slice(failure.message.indexOf(': ') + 2));
+    }
+    if (!this.#context.asking || !failure.retryable) return failure;
+    // Dialling again would only ask again, and each login that a server gives up on earns a penalty (sshd 9.8).
+    return new TunnelError(
+      'NEEDS_PERSON',
+      `Cannot log in to ${this.name}: the server did not wait for the answer to a question`,
+      { cause: failure },
+    );
+  }
+
+  #fault(error: unknown): TunnelError {
+    return new TunnelError('INTERNAL', `Cannot connect to ${this.name}`, { cause: error });
+  }
+}

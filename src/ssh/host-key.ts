@@ -1,0 +1,194 @@
+import { knownHostName } from '../known-hosts/match.ts';
+import { keyTypeOf, type KnownHosts } from '../known-hosts/parse.ts';
+import { fingerprint, judgeHostKey, keyTypeTitle, knownKeyTypes, type Verdict } from '../known-hosts/verdict.ts';
+import { cleanLine } from '../model/clean.ts';
+import { TunnelError } from '../model/failure.ts';
+import type { HopPlan } from '../model/plan.ts';
+import type { HopContext } from './hop-context.ts';
+
+/** Where host keys are kept; `files/known-hosts.ts` in the program. */
+export interface HostKeyStore {
+  /** Rejects where a file that exists cannot be read: that must never pass for "unknown". */
+  read(files: readonly string[]): Promise<KnownHosts>;
+  append(file: string, name: string, key: Buffer, hashed: boolean): Promise<void>;
+}
+
+/**
+ * Decides about the key that one hop shows, once, and holds every later key exchange of the connection to the same
+ * key. Only an explicit yes is a yes: whatever goes wrong refuses.
+ */
+export class HostKeyCheck {
+  readonly #context: HopContext;
+  readonly #store: HostKeyStore;
+  readonly #known: KnownHosts;
+  readonly #name: string;
+  readonly #fallbackName: string;
+  #trusted: Buffer | undefined;
+  #toRecord: Buffer | undefined;
+
+  private constructor(context: HopContext, store: HostKeyStore, known: KnownHosts) {
+    this.#context = context;
+    this.#store = store;
+    this.#known = known;
+    ({ name: this.#name, fallbackName: this.#fallbackName } = hostKeyNames(context.hop));
+  }
+
+  /** Reads the known hosts. Rejects with FILE where one of the files cannot be read. */
+  static async open(context: HopContext, store: HostKeyStore): Promise<HostKeyCheck> {
+    return new HostKeyCheck(context, store, await store.read(context.hop.knownHosts));
+  }
+
+  /** Key types to ask the server for first. */
+  get knownTypes(): readonly string[] {
+    return knownKeyTypes(this.#known.entries, this.#name, this.#fallbackName);
+  }
+
+  /**
+   * ssh2's `hostVerifier`. Asynchronous for the first key exchange only: ssh2 1.17.0 releases its send queue under the
+   * old cipher while a later answer is awaited, which kills the connection.
+   * @param answer told exactly true or false, once
+   * @param refused told why, before a false
+   */
+  verify(key: Buffer, answer: (trusted: boolean) => void, refused: (why: TunnelError) => void): void {
+    const shown = Buffer.from(key); // ssh2 hands out a slice of what it read
+    if (this.#trusted !== undefined) {
+      const same = this.#trusted.equals(shown);
+      if (!same) refused(this.#changed(fingerprint(this.#trusted), 'this connection began with', shown));
+      answer(same);
+      return;
+    }
+    this.#judge(shown).then(
+      () => {
+        this.#trusted = shown;
+        if (!this.#context.signal.aborted) answer(true);
+      },
+      (error: unknown) => {
+        refused(error instanceof TunnelError ? error : this.#broken(error));
+        if (!this.#context.signal.aborted) answer(false);
+      },
+    );
+  }
+
+  /** Records a new key that was accepted. Only after the key exchange: until then the server has not proved that it owns the key. */
+  async remember(): Promise<void> {
+    const key = this.#toRecord;
+    const [file] = this.#context.hop.knownHosts;
+    this.#toRecord = undefined;
+    if (key === undefined || file === undefined) return;
+    try {
+      await this.#store.append(file, this.#name, key, this.#context.hop.hashKnownHosts);
+      this.#context.onNote(`Recorded the host key of ${this.#name} (${fingerprint(key)}) in ${file}`);
+    } catch (error) {
+      this.#context.onNote(
+        `${error instanceof Error ? error.message : String(error)}; it is trusted for this time only`,
+      );
+    }
+  }
+
+  async #judge(key: Buffer): Promise<void> {
+    const { hop } = this.#context;
+    const verdict = judgeHostKey(this.#known.entries, this.#name, key, this.#fallbackName);
+    if (verdict.kind === 'revoked') throw this.#revoked(key, verdict.entry);
+    if (hop.hostKey.kind === 'fingerprint') return this.#pinned(key, hop.hostKey.fingerprints);
+    switch (verdict.kind) {
+      case 'match':
+        return;
+      case 'changed': {
+        const { file, line } = verdict.entry;
+        throw this.#changed(verdict.storedFingerprint, `${file}:${line} says`, key, file);
+      }
+      case 'new':
+        if (hop.hostKey.kind === 'strict') await this.#askWhether(key, verdict);
+        this.#toRecord = key;
+    }
+  }
+
+  #pinned(key: Buffer, fingerprints: readonly string[]): void {
+    const own = fingerprint(key);
+    if (fingerprints.some((pin) => pin.replace(/=+$/, '') === own)) return;
+    throw this.#changed(fingerprints.join(' or '), 'the profile says', key);
+  }
+
+  async #askWhether(key: Buffer, verdict: Extract<Verdict, { kind: 'new' }>): Promise<void> {
+    const { context, title } = { context: this.#context, title: keyTypeTitle(keyTypeOf(key) ?? 'unknown') };
+    const answer = await context
+      .ask({
+        kind: 'host-key',
+        subject: this.#name,
+        prompt: `Trust this key of ${this.#name} from now on? (yes/no/fingerprint)`,
+        detail: [
+          `The authenticity of host '${context.name}' can't be established.`,
+          `${title} key fingerprint is ${fingerprint(key)}.`,
+          ...otherNews(verdict, this.#known),
+        ].join('\n'),
+        echo: true,
+      })
+      .catch((error: unknown) => {
+        if (error instanceof TunnelError && error.code === 'NEEDS_PERSON') throw this.#unknown(key, title, error);
+        throw error;
+      });
+    const said = answer.reveal().trim();
+    if (said.toLowerCase() !== 'yes' && said !== fingerprint(key)) throw this.#unknown(key, title);
+  }
+
+  #unknown(key: Buffer, title: string, cause?: unknown): TunnelError {
+    const { hop, name } = this.#context;
+    const message = `Cannot connect to ${name}: its ${title} host key is unknown (${fingerprint(key)})`;
+    return new TunnelError('HOST_KEY_UNKNOWN', message, {
+      cause,
+      hint: `Compare the fingerprint with the owner's, then run \`tunnel trust ${hop.label}\`.`,
+    });
+  }
+
+  #changed(expected: string, source: string, key: Buffer, file?: string): TunnelError {
+    const title = keyTypeTitle(keyTypeOf(key) ?? 'unknown');
+    const remedy =
+      file === undefined
+        ? 'change the fingerprint in the profile'
+        : `run \`tunnel untrust ${this.#context.hop.label}\`, or \`ssh-keygen -f ${file} -R '${this.#name}'\`, and connect again`;
+    return new TunnelError(
+      'HOST_KEY_CHANGED',
+      `Cannot connect to ${this.#context.name}: its ${title} host key has changed: it shows ${fingerprint(key)}, but ${source} ${cleanLine(expected)}`,
+      {
+        hint: `Somebody may be in between. Ask the owner of the host for its fingerprint first; if it is right, ${remedy}.`,
+      },
+    );
+  }
+
+  #revoked(key: Buffer, entry: { readonly file: string; readonly line: number }): TunnelError {
+    const message = `Cannot connect to ${this.#context.name}: its host key ${fingerprint(key)} is marked as revoked in ${entry.file}:${entry.line}`;
+    return new TunnelError('HOST_KEY_REVOKED', message);
+  }
+
+  #broken(error: unknown): TunnelError {
+    if (this.#context.signal.aborted && this.#context.signal.reason instanceof TunnelError)
+      return this.#context.signal.reason;
+    return new TunnelError('INTERNAL', `Cannot check the host key of ${this.#context.name}`, { cause: error });
+  }
+}
+
+/** The names that known_hosts is asked for. A HostKeyAlias stands without a port, as in OpenSSH. */
+export function hostKeyNames(hop: Pick<HopPlan, 'host' | 'port' | 'hostKeyName'>): {
+  name: string;
+  fallbackName: string;
+} {
+  const bare = hop.hostKeyName.toLowerCase();
+  const alias = bare !== hop.host.toLowerCase();
+  return { name: alias ? bare : knownHostName(bare, hop.port), fallbackName: bare };
+}
+
+/** What else known_hosts holds that bears on the answer. */
+function otherNews({ others, certAuthority }: Extract<Verdict, { kind: 'new' }>, known: KnownHosts): string[] {
+  const news = others.map(
+    (other) =>
+      `Another key of this host is known: ${keyTypeTitle(other.keyType)} ${fingerprint(other.key)} in ${other.file}:${other.line}.`,
+  );
+  if (certAuthority)
+    news.push('A @cert-authority line speaks of this host, but host certificates are not supported yet.');
+  const [first] = known.problems;
+  if (first !== undefined) {
+    const more = known.problems.length > 1 ? ` and ${known.problems.length - 1} more lines were` : ' was';
+    news.push(`${first.file}:${first.line}${more} skipped: ${first.message}.`);
+  }
+  return news;
+}

@@ -1,0 +1,46 @@
+import type { Secret } from '../model/secret.ts';
+import type { PrivateKey } from './private-key.ts';
+
+/**
+ * What a person has unlocked, kept in memory for as long as the process lives, so that a reconnect asks nobody.
+ * One for a whole supervisor. One-time codes never come here.
+ */
+export class KeyRing {
+  readonly #keys = new Map<string, PrivateKey>();
+  readonly #passwords = new Map<string, Secret>();
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  /** @param id names the file and its state, so that a changed file is read anew */
+  key(id: string): PrivateKey | undefined {
+    return this.#keys.get(id);
+  }
+
+  keepKey(id: string, key: PrivateKey): void {
+    this.#keys.set(id, key);
+  }
+
+  /** A password that has logged in. @param subject `user@host:port` */
+  password(subject: string): Secret | undefined {
+    return this.#passwords.get(subject);
+  }
+
+  keepPassword(subject: string, password: Secret): void {
+    this.#passwords.set(subject, password);
+  }
+
+  forgetPassword(subject: string): void {
+    this.#passwords.delete(subject);
+  }
+
+  /** Runs `work` after every earlier one of the same name: two connections that need one key ask one question. */
+  async inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(name) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#turns.set(name, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(name) === mine) this.#turns.delete(name);
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import type { Client } from 'ssh2';
+import type { Channel, OnIncoming, Originator, Transport, TransportFacts } from '../link/transport.ts';
+import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
+import { TunnelError } from '../model/failure.ts';
+import { SshChannel, type Ssh2Channel } from './channel.ts';
+import { requestQueueOf } from './compat/protocol.ts';
+import { abortFailure, openFailure } from './failures.ts';
+import type { HopConnection } from './hop.ts';
+import { Uplink } from './uplink.ts';
+
+/** How long a goodbye may take before the socket is simply closed. */
+const GOODBYE_MS = 1_000;
+
+export interface TransportParts {
+  /** All hops in order, logged in; the last one carries the channels. */
+  readonly hops: readonly HopConnection[];
+  readonly last: HopConnection;
+  readonly channelMs: number;
+  /** Bytes read from the network. */
+  readonly countReceived: () => number;
+}
+
+/** A Transport over the last of a chain of ssh2 clients. Whatever ends one hop ends it all, once, with one reason. */
+export class SshTransport implements Transport {
+  readonly facts: TransportFacts;
+  readonly #parts: TransportParts;
+  readonly #client: Client;
+  readonly #uplink: Uplink;
+  readonly #channels = new Set<SshChannel>();
+  readonly #waiting = new Set<(reason: TunnelError) => void>();
+  readonly #closedCallbacks: ((reason: TunnelError) => void)[] = [];
+  /** Who takes connections that the server accepts, by the bind address in the server's words. */
+  readonly #incoming = new Map<string, OnIncoming>();
+  #ended: TunnelError | undefined;
+  #closing: NodeJS.Timeout | undefined;
+
+  constructor(parts: TransportParts) {
+    this.#parts = parts;
+    this.#client = parts.last.client;
+    this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
+    this.facts = factsOf(parts);
+    this.#listen();
+    for (const hop of parts.hops) hop.onEnded((reason) => this.#end(reason));
+  }
+
+  get receivedBytes(): number {
+    return this.#parts.countReceived();
+  }
+
+  openDirect(target: Endpoint, originator: Originator, signal: AbortSignal): Promise<Channel> {
+    const late = (): TunnelError =>
+      new TunnelError(
+        'CHANNEL_TIMEOUT',
+        `Cannot reach ${formatEndpoint(target)} from ${this.#name}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
+      );
+    return this.#request<Ssh2Channel>(
+      signal,
+      late,
+      (done) => openChannel(this.#client, target, originator, done),
+      (error) => openFailure(target, this.#name, error),
+      discard,
+    ).then((stream) => this.#adopt(stream));
+  }
+
+  async requestForward(bind: Endpoint, onChannel: OnIncoming, signal: AbortSignal): Promise<Endpoint> {
+    const object = `Cannot listen on ${formatEndpoint(bind)} of ${this.#name}`;
+    const late = (): TunnelError => new TunnelError('TIMED_OUT', `${object}: the server did not answer`);
+    const port = await this.#request<number>(
+      signal,
+      late,
+      (done) => listen(this.#client, bind, done),
+      (error) => new TunnelError('FORWARD_REFUSED', `${object}: the server refused`, { cause: error }),
+      (boundPort) => unlisten(this.#client, atPort(bind, boundPort), () => undefined),
+    );
+    const bound = atPort(bind, port);
+    this.#incoming.set(incomingKey(bound), onChannel);
+    return bound;
+  }
+
+  async cancelForward(bind: Endpoint, signal: AbortSignal): Promise<void> {
+    const object = `Cannot stop listening on ${formatEndpoint(bind)} of ${this.#name}`;
+    this.#incoming.delete(incomingKey(bind));
+    await this.#request<undefined>(
+      signal,
+      () => new TunnelError('TIMED_OUT', `${object}: the server did not answer`),
+      (done) => unlisten(this.#client, bind, (error) => done(error, undefined)),
+      (error) => new TunnelError('FORWARD_REFUSED', `${object}: the server refused`, { cause: error }),
+      () => undefined,
+    );
+  }
+
+  ping(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(this.#ended);
+      const sentMs = performance.now();
+      this.#waiting.add(reject);
+      // Any answer is an answer: sshd knows no such request and says REQUEST_FAILURE.
+      requestQueueOf(this.#client).push(() => {
+        this.#waiting.delete(reject);
+        resolve(performance.now() - sentMs);
+      });
+      this.#parts.last.protocol.ping();
+    });
+  }
+
+  close(): void {
+    if (this.#ended !== undefined || this.#closing !== undefined) return;
+    const reason = new TunnelError('STOPPED', `Connection to ${this.#name} closed`);
+    this.#closing = setTimeout(() => this.destroy(reason), GOODBYE_MS);
+    for (const hop of this.#parts.hops.toReversed()) hop.close(reason);
+  }
+
+  destroy(reason: TunnelError): void {
+    this.#end(reason);
+  }
+
+  onClosed(callback: (reason: TunnelError) => void): void {
+    if (this.#ended === undefined) this.#closedCallbacks.push(callback);
+    else callback(this.#ended);
+  }
+
+  get #name(): string {
+    return this.#parts.last.name;
+  }
+
+  /** One question to the server, within the deadline, the signal and the life of the connection; a late answer is undone. */
+  #request<T>(
+    signal: AbortSignal,
+    late: () => TunnelError,
+    send: (done: (error: Error | undefined, answer: T) => void) => void,
+    refused: (error: Error) => TunnelError,
+    undo: (answer: T) => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(abortFailure(signal));
+      if (this.#ended !== undefined) return reject(this.#ended);
+      let settled = false;
+      const settle = (): boolean => {
+        if (settled) return false;
+        settled = true;
+        clearTimeout(timer);
+        signal.removeEventListener('abort', abort);
+        this.#waiting.delete(fail);
+        return true;
+      };
+      const fail = (reason: TunnelError): void => {
+        if (settle()) reject(reason);
+      };
+      const abort = (): void => fail(abortFailure(signal));
+      const timer = setTimeout(() => fail(late()), this.#parts.channelMs);
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(fail);
+      try {
+        send((error, answer) => {
+          if (error !== undefined) fail(refused(error));
+          else if (settle()) resolve(answer);
+          else undo(answer);
+        });
+      } catch (error) {
+        // ssh2 throws "Not connected" between the loss and its news.
+        fail(this.#ended ?? new TunnelError('CONNECTION_LOST', `Connection to ${this.#name} lost`, { cause: error }));
+      }
+    });
+  }
+
+  #adopt(stream: Ssh2Channel): SshChannel {
+    const channel = new SshChannel(stream, this.#uplink, (gone) => this.#channels.delete(gone));
+    if (this.#ended === undefined) this.#channels.add(channel);
+    else channel.lost(this.#ended);
+    return channel;
+  }
+
+  #listen(): void {
+    this.#client.on('tcp connection', ({ destIP, destPort, srcIP, srcPort }, accept, reject) => {
+      const bind: Endpoint = { kind: 'tcp', host: destIP, port: destPort };
+      this.#offer(bind, { address: srcIP, port: srcPort }, accept, reject);
+    });
+    this.#client.on('unix connection', ({ socketPath }, accept, reject) => {
+      this.#offer({ kind: 'unix', path: socketPath }, { address: '', port: 0 }, accept, reject);
+    });
+  }
+
+  #offer(bind: Endpoint, originator: Originator, accept: () => Ssh2Channel, reject: () => void): void {
+    const onChannel = this.#incoming.get(incomingKey(bind));
+    if (onChannel === undefined) return reject();
+    onChannel({ originator, accept: () => this.#adopt(accept()), refuse: () => reject() });
+  }
+
+  #end(reason: TunnelError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    clearTimeout(this.#closing);
+    for (const channel of [...this.#channels]) channel.lost(reason);
+    for (const fail of [...this.#waiting]) fail(reason);
+    this.#waiting.clear();
+    for (const hop of this.#parts.hops.toReversed()) hop.destroy(reason);
+    for (const callback of this.#closedCallbacks.splice(0)) callback(reason);
+  }
+}
+
+/** Opens `direct-tcpip` (RFC 4254 section 7.2) or OpenSSH's counterpart for Unix sockets. @throws when not connected */
+export function openChannel(
+  client: Client,
+  target: Endpoint,
+  originator: Originator,
+  done: (error: Error | undefined, channel: Ssh2Channel) => void,
+): void {
+  if (target.kind === 'unix') client.openssh_forwardOutStreamLocal(target.path, done);
+  else client.forwardOut(originator.address, originator.port, target.host, target.port, done);
+}
+
+function discard(stream: Ssh2Channel): void {
+  stream.on('error', () => undefined); // nobody reads it any more
+  stream.close();
+  stream.resume();
+}
+
+function listen(client: Client, bind: Endpoint, done: (error: Error | undefined, port: number) => void): void {
+  if (bind.kind === 'unix') client.openssh_forwardInStreamLocal(bind.path, (error) => done(error ?? undefined, 0));
+  else client.forwardIn(serverHost(bind.host), bind.port, (error, port) => done(error ?? undefined, port));
+}
+
+function unlisten(client: Client, bind: Endpoint, done: (error: Error | undefined) => void): void {
+  if (bind.kind === 'unix') client.openssh_unforwardInStreamLocal(bind.path, (error) => done(error ?? undefined));
+  else client.unforwardIn(serverHost(bind.host), bind.port, (error) => done(error ?? undefined));
+}
+
+/** RFC 4254 section 7.1: an empty address means every address of every family. */
+function serverHost(host: string): string {
+  return host === '*' ? '' : host;
+}
+
+function atPort(bind: Endpoint, port: number): Endpoint {
+  return bind.kind === 'unix' ? bind : { ...bind, port };
+}
+
+function incomingKey(bind: Endpoint): string {
+  return bind.kind === 'unix' ? `unix:${bind.path}` : `${serverHost(bind.host)}:${bind.port}`;
+}
+
+function factsOf({ last }: TransportParts): TransportFacts {
+  const negotiated = last.negotiated;
+  return {
+    serverVersion: last.serverVersion,
+    kex: negotiated?.kex ?? '',
+    hostKey: negotiated?.serverHostKey ?? '',
+    cipher: negotiated?.cs.cipher ?? '',
+    mac: negotiated?.cs.mac === '' ? 'implicit' : (negotiated?.cs.mac ?? ''),
+    compression: negotiated?.cs.compress ?? '',
+    notes: last.notes,
+  };
+}

@@ -1,0 +1,45 @@
+import type { Duplex } from 'node:stream';
+
+/** A channel that was told to wait. */
+export interface Held {
+  /** There is room again; it may hold itself anew. */
+  release(): void;
+}
+
+/**
+ * Most bytes that may wait in one stream on the way. ssh2 1.17.0 ignores what a socket's `write` says, so that up to one
+ * window (2 MiB) for each channel piles up there, and a keepalive waits behind it: 20 channels made 38 MB.
+ */
+const MOST_QUEUED_BYTES = 1024 * 1024;
+
+/** The way out of a connection: its own stream and those of the hops beneath it. Says when to hold sources back. */
+export class Uplink {
+  readonly #streams: readonly Duplex[];
+  readonly #held = new Set<Held>();
+
+  constructor(streams: readonly Duplex[]) {
+    this.#streams = streams;
+    for (const stream of streams) stream.on('drain', () => this.#release());
+  }
+
+  get full(): boolean {
+    return this.#streams.some((stream) => stream.writableNeedDrain && stream.writableLength > MOST_QUEUED_BYTES);
+  }
+
+  /** Released in the order of holding, so that no channel starves behind a greedy one. */
+  hold(channel: Held): void {
+    this.#held.add(channel);
+  }
+
+  forget(channel: Held): void {
+    this.#held.delete(channel);
+  }
+
+  #release(): void {
+    for (const channel of [...this.#held]) {
+      if (this.full) return;
+      this.#held.delete(channel);
+      channel.release();
+    }
+  }
+}
