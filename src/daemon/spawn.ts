@@ -20,8 +20,8 @@ export interface SpawnOptions {
 
 /** A slow disk and a cold cache included; a healthy start takes a quarter of a second. */
 const STARTS_WITHIN_MS = 10_000;
-/** A supervisor that runs but does not listen is about to start, to stop, or to mend its socket. */
-const LISTENS_WITHIN_MS = 5_000;
+/** A supervisor that runs but does not listen is about to start, to mend its socket, or to stop, which takes longest. */
+const LISTENS_WITHIN_MS = 8_000;
 const POLL_MS = 20;
 
 /**

@@ -1,13 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectControl } from '../control/client.ts';
 import type { Paths } from '../files/paths.ts';
-import { TunnelError, asTunnelError } from '../model/failure.ts';
+import { TunnelError } from '../model/failure.ts';
 import type { LockFacts } from './lock-facts.ts';
 import { readLock } from './lock.ts';
 import { livenessOf } from './process-identity.ts';
-import { connectIfRunning } from './spawn.ts';
 
-/** More than it takes to drain and to close every link. */
-const ENDS_WITHIN_MS = 10_000;
+export interface StopOptions {
+  /** Default 3 s: a supervisor that is busy for longer answers nobody. */
+  readonly answersWithinMs?: number;
+  /** Default 10 s: more than it takes to drain and to close every link. */
+  readonly endsWithinMs?: number;
+}
+
 const KILLED_WITHIN_MS = 2_000;
 const POLL_MS = 20;
 
@@ -17,40 +22,44 @@ const POLL_MS = 20;
  * @returns its pid, undefined where none ran
  * @throws TunnelError SUPERVISOR_UNREACHABLE when it cannot be ended
  */
-export async function stopSupervisor(paths: Pick<Paths, 'lockFile'>, version: string): Promise<number | undefined> {
+export async function stopSupervisor(
+  paths: Pick<Paths, 'lockFile'>,
+  version: string,
+  { answersWithinMs = 3_000, endsWithinMs = 10_000 }: StopOptions = {},
+): Promise<number | undefined> {
   const lock = await readLock(paths.lockFile);
   if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
-  const asked = await askToStop(paths, version);
-  if (asked && (await isGone(paths, lock, ENDS_WITHIN_MS))) return lock.pid;
-  for (const [signal, withinMs] of [
-    ['SIGTERM', ENDS_WITHIN_MS],
-    ['SIGKILL', KILLED_WITHIN_MS],
-  ] as const) {
-    // Only where the kernel vouches that this pid is still the process of the lock.
-    if ((await livenessOf(lock)) === 'alive') process.kill(lock.pid, signal);
-    if (await isGone(paths, lock, withinMs)) return lock.pid;
+  if (await askToStop(lock, version, answersWithinMs)) {
+    if (await isGone(paths, lock, endsWithinMs)) return lock.pid;
+  } else if ((await livenessOf(lock)) === 'perhaps') {
+    return undefined; // nobody answers, and nothing says that the pid is still a supervisor's
   }
-  throw new TunnelError('SUPERVISOR_UNREACHABLE', `Cannot stop the supervisor (pid ${lock.pid}): it does not answer`, {
+  if (await endProcess(lock, 'SIGTERM', () => isGone(paths, lock, endsWithinMs))) return lock.pid;
+  if (await endProcess(lock, 'SIGKILL', () => isGone(paths, lock, KILLED_WITHIN_MS))) return lock.pid;
+  throw new TunnelError('SUPERVISOR_UNREACHABLE', `Cannot stop the supervisor (pid ${lock.pid}): it does not end`, {
     hint: `If pid ${lock.pid} is tunnel, end it by hand.`,
   });
 }
 
-/** @returns whether it was there to be asked */
-async function askToStop(paths: Pick<Paths, 'lockFile'>, version: string): Promise<boolean> {
+/** @returns whether it said that it will */
+async function askToStop({ socket }: LockFacts, version: string, withinMs: number): Promise<boolean> {
   try {
-    const client = await connectIfRunning(paths, version, { anyProtocol: true });
-    if (client === undefined) return true; // it ended by itself just now
+    const client = await connectControl(socket, version, { anyProtocol: true, withinMs });
     try {
-      await client.call('stop', {});
+      await client.call('stop', {}, AbortSignal.timeout(withinMs));
     } finally {
       client.close();
     }
     return true;
-  } catch (thrown) {
-    const error = asTunnelError(thrown);
-    if (error.code === 'SUPERVISOR_UNREACHABLE') return false;
-    throw error;
+  } catch {
+    return false; // for whatever reason: there are signals
   }
+}
+
+/** Signals only where the kernel vouches that this pid is still the process of the lock. */
+async function endProcess(lock: LockFacts, signal: NodeJS.Signals, gone: () => Promise<boolean>): Promise<boolean> {
+  if ((await livenessOf(lock)) === 'alive') process.kill(lock.pid, signal);
+  return gone();
 }
 
 async function isGone(paths: Pick<Paths, 'lockFile'>, lock: LockFacts, withinMs: number): Promise<boolean> {

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { lstat, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { serveControl, type ControlServer, type ServeControlOptions } from '../control/server.ts';
+import type { Paths } from '../files/paths.ts';
+import { ensurePrivateFolder } from '../files/private-folder.ts';
+import { TunnelError, asTunnelError } from '../model/failure.ts';
+import type { Lock } from './lock.ts';
+
+export type DoorOptions = Pick<ServeControlOptions, 'identity' | 'handlers' | 'onFault'>;
+
+/**
+ * Where clients come in: the control socket, and the lock that leads them to it. The lock is held by its owner, who
+ * closes the door too.
+ */
+export class Door {
+  readonly #paths: Paths;
+  readonly #lock: Lock;
+  readonly #options: DoorOptions;
+  /** The last one listens; those before it serve out the connections they have. */
+  readonly #servers: ControlServer[] = [];
+
+  constructor(paths: Paths, lock: Lock, options: DoorOptions) {
+    this.#paths = paths;
+    this.#lock = lock;
+    this.#options = options;
+  }
+
+  get socket(): string {
+    return this.#servers.at(-1)?.socket ?? this.#paths.socket;
+  }
+
+  get connectionCount(): number {
+    return this.#servers.reduce((sum, server) => sum + server.connectionCount, 0);
+  }
+
+  /** Listens, where the socket of a supervisor that has ended may still stand, and has the lock say where. */
+  async open(): Promise<void> {
+    const server = await this.#listen();
+    this.#servers.push(server);
+    if (this.#lock.facts.socket !== server.socket) await this.#lock.renew(server.socket);
+  }
+
+  /**
+   * Puts back what somebody took away: a logout may remove the whole runtime folder, a person the state.
+   * @returns false when the lock names another supervisor: nobody finds this one any more, and it should end
+   */
+  async mend(): Promise<boolean> {
+    const lock = await this.#lock.look();
+    if (lock === 'taken') return false;
+    if (!(await isThere(this.socket))) {
+      this.stopListening();
+      await this.open();
+    }
+    if (lock === 'missing') {
+      await ensurePrivateFolder(this.#paths.stateDir);
+      await this.#lock.renew(this.socket);
+    }
+    return true;
+  }
+
+  /** Takes no new clients. Safe to call twice. */
+  stopListening(): void {
+    for (const server of this.#servers) server.stopListening();
+  }
+
+  /** And hangs up on those there are, once they have what is queued for them. Safe to call twice. */
+  async close(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  async #listen(): Promise<ControlServer> {
+    const { socket, stateDir } = this.#paths;
+    try {
+      return await this.#serve(socket);
+    } catch (thrown) {
+      const error = asTunnelError(thrown);
+      if (error.code !== 'SUPERVISOR_RUNNING' || socket.startsWith('\\\\')) throw error;
+    }
+    // Ours is the lock, so whoever answers there serves another home that shares our runtime folder.
+    if (!(await isAnswered(socket))) return this.#serveAnew(socket);
+    const digest = createHash('sha256').update(stateDir).digest('hex').slice(0, 8);
+    return this.#serveAnew(join(dirname(socket), `${digest}.sock`)); // no longer than supervisor.sock
+  }
+
+  async #serveAnew(socket: string): Promise<ControlServer> {
+    await removeSocket(socket);
+    return this.#serve(socket);
+  }
+
+  #serve(socket: string): Promise<ControlServer> {
+    return serveControl({ ...this.#options, socket, prepareFolder: ensurePrivateFolder });
+  }
+}
+
+async function isThere(socket: string): Promise<boolean> {
+  if (socket.startsWith('\\\\')) return true; // a pipe lasts as long as its server
+  try {
+    return (await lstat(socket)).isSocket();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Whether a process listens there: the kernel refuses at once where none does. */
+function isAnswered(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const line = connect({ path: socket });
+    line.once('connect', () => {
+      line.destroy();
+      resolve(true);
+    });
+    line.once('error', () => resolve(false));
+  });
+}
+
+/** Only ever a socket: whatever else stands in the place is not ours to remove. */
+async function removeSocket(path: string): Promise<void> {
+  try {
+    const facts = await lstat(path);
+    if (!facts.isSocket()) throw new TunnelError('FILE', `Cannot listen on ${path}: a file stands there`);
+    await unlink(path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,195 @@
+import { connectControl } from '../control/client.ts';
+import type { Paths } from '../files/paths.ts';
+import { ensurePrivateFolder } from '../files/private-folder.ts';
+import type { Clock } from '../model/clock.ts';
+import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import type { TunnelSupervisor } from '../supervisor/supervisor.ts';
+import { Door } from './door.ts';
+import { controlHandlers } from './handlers.ts';
+import { IDLE_MS, IdleWatch } from './idle-watch.ts';
+import type { LockFacts } from './lock-facts.ts';
+import { takeLock, type Lock } from './lock.ts';
+import { onStopSignal, surviveFaults } from './process-events.ts';
+
+export interface DaemonOptions {
+  readonly paths: Paths;
+  readonly version: string;
+  /** `background` restores what was wanted and leaves when nothing is; `foreground` runs what its caller brings up. */
+  readonly mode: 'background' | 'foreground';
+  /** Called once the home is ours, and not before. */
+  readonly makeSupervisor: () => TunnelSupervisor | Promise<TunnelSupervisor>;
+  readonly clock: Clock;
+  /** A failure that belongs to no tunnel and no client. */
+  readonly onFault: (error: TunnelError) => void;
+  /** Default 10 minutes. */
+  readonly idleMs?: number;
+}
+
+/** A supervisor that serves its home. Whoever started it stops it. */
+export interface Daemon {
+  readonly supervisor: TunnelSupervisor;
+  /** Where clients reach it, this process among them. */
+  readonly socket: string;
+  /** Resolves when all is closed and given back, whoever asked for the end. */
+  readonly ended: Promise<void>;
+  /** Takes no new clients, closes the tunnels, hangs up, gives the home back. Safe to call again: the first drain counts. */
+  stop(drainMs?: number): Promise<void>;
+}
+
+/** What open connections get when the supervisor ends: a client that starts the next one waits for it. */
+export const STOP_DRAIN_MS = 2_000;
+/** A logout that removes the runtime folder is mended before the next login is over. */
+const MEND_EVERY_MS = 5_000;
+
+/**
+ * Becomes the supervisor of this home and serves its clients. Sets the umask of the process to 0077.
+ * @throws TunnelError SUPERVISOR_RUNNING that names the pid, FILE when the home cannot be used
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { paths, version, clock } = options;
+  process.umask(0o077);
+  await ensurePrivateFolder(paths.stateDir);
+  const startedAt = new Date(clock.wallMs()).toISOString();
+  const lock = await takeLock(paths.lockFile, { socket: paths.socket, version, startedAt }, answersAt(version));
+  let supervisor: TunnelSupervisor | undefined;
+  try {
+    supervisor = await options.makeSupervisor();
+    const daemon = new RunningDaemon(options, lock, supervisor);
+    await daemon.open();
+    return daemon;
+  } catch (error) {
+    await supervisor?.close(0);
+    await lock.release();
+    throw error;
+  }
+}
+
+/** `daemon run`: a supervisor in the background, until it is told to stop or nobody needs it. */
+export interface RunDaemonOptions extends Omit<DaemonOptions, 'mode'> {
+  /** Ends it, as SIGTERM, SIGINT and SIGHUP do where none is given. */
+  readonly signal?: AbortSignal;
+  readonly onReady?: (daemon: Daemon) => void;
+}
+
+/**
+ * Runs until stopped, and resolves then. Faults of ours that nothing caught are reported and survived.
+ * @throws as `startDaemon`
+ */
+export async function runDaemon(options: RunDaemonOptions): Promise<void> {
+  const daemon = await startDaemon({ ...options, mode: 'background' });
+  const stop = (): void => void daemon.stop(); // `ended` tells how that went
+  const letGo = [onStopSignal(options.signal, stop), surviveFaults(options.onFault, stop)];
+  options.onReady?.(daemon);
+  await daemon.ended;
+  for (const release of letGo) release();
+}
+
+class RunningDaemon implements Daemon {
+  readonly supervisor: TunnelSupervisor;
+  readonly ended: Promise<void>;
+  readonly #options: DaemonOptions;
+  readonly #lock: Lock;
+  readonly #door: Door;
+  readonly #restored: Promise<void>;
+  readonly #idle: IdleWatch | undefined;
+  readonly #unsubscribe: () => void;
+  #cancelMend: () => void = () => undefined;
+  #mending: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | undefined;
+  #sayEnded: () => void = () => undefined;
+  readonly #said = new Set<string>();
+
+  constructor(options: DaemonOptions, lock: Lock, supervisor: TunnelSupervisor) {
+    const { version, mode, onFault, clock } = options;
+    this.supervisor = supervisor;
+    this.#options = options;
+    this.#lock = lock;
+    this.ended = new Promise((resolve) => (this.#sayEnded = resolve));
+    this.#restored = mode === 'background' ? supervisor.restore() : Promise.resolve();
+    const stop = (): void => void this.stop();
+    this.#door = new Door(options.paths, lock, {
+      identity: { version, pid: process.pid, startedAt: lock.facts.startedAt },
+      handlers: controlHandlers({ supervisor, restored: this.#restored, stop }),
+      onFault,
+    });
+    const isNeeded = (): boolean => supervisor.wantedCount > 0 || this.#door.connectionCount > 0;
+    this.#idle = mode === 'background' ? new IdleWatch(clock, options.idleMs ?? IDLE_MS, isNeeded, stop) : undefined;
+    this.#restored.then(
+      () => this.#idle?.look(),
+      (error: unknown) => onFault(asTunnelError(error)),
+    );
+    this.#unsubscribe = supervisor.subscribe(({ event }) => {
+      if (event === 'tunnel' || event === 'removed') this.#idle?.look();
+    });
+  }
+
+  get socket(): string {
+    return this.#door.socket;
+  }
+
+  async open(): Promise<void> {
+    await this.#door.open();
+    this.#armMend();
+  }
+
+  stop(drainMs = STOP_DRAIN_MS): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs).finally(this.#sayEnded);
+    return this.#stopping;
+  }
+
+  /** Each step is taken whatever became of those before it: the lock goes last, so that nobody starts too early. */
+  async #stop(drainMs: number): Promise<void> {
+    this.#idle?.stop();
+    this.#cancelMend();
+    this.#unsubscribe();
+    await this.#mending;
+    this.#door.stopListening();
+    await this.#step(this.#restored);
+    await this.#step(this.supervisor.close(drainMs));
+    await this.#step(this.#door.close());
+    await this.#step(this.#lock.release());
+  }
+
+  async #step(step: Promise<void>): Promise<void> {
+    try {
+      await step;
+    } catch (error) {
+      this.#options.onFault(asTunnelError(error));
+    }
+  }
+
+  #armMend(): void {
+    if (this.#stopping !== undefined) return;
+    this.#cancelMend = this.#options.clock.after(MEND_EVERY_MS, () => {
+      this.#mending = this.#mend().then(() => this.#armMend());
+    });
+  }
+
+  async #mend(): Promise<void> {
+    this.#idle?.look(); // connections come and go without an event
+    try {
+      if (!(await this.#door.mend())) void this.stop();
+    } catch (error) {
+      this.#sayOnce(asTunnelError(error));
+    }
+  }
+
+  /** A state folder that is read-only fails each time: once is enough. */
+  #sayOnce(error: TunnelError): void {
+    if (this.#said.has(error.message)) return;
+    this.#said.add(error.message);
+    this.#options.onFault(error);
+  }
+}
+
+/** Whether somebody says hello there, of whatever version. */
+function answersAt(version: string): (facts: LockFacts) => Promise<boolean> {
+  return async ({ socket }) => {
+    try {
+      (await connectControl(socket, version, { anyProtocol: true, withinMs: 1_000 })).close();
+      return true;
+    } catch {
+      return false; // whatever the reason, no supervisor of ours serves there
+    }
+  };
+}
