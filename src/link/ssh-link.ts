@@ -153,7 +153,7 @@ export class SshLink {
     return login(this.plan, this.#deps, signal, {
       turn: (atMs) => {
         this.#turnAtMs = atMs;
-        if (atMs === null) this.#onChange();
+        this.#onChange();
       },
       trusted: () => this.#send({ name: 'trusted' }),
     });

@@ -92,6 +92,8 @@ export class ScriptedTransport implements Transport {
   /** Errors that the next requests to listen meet. */
   readonly refusals: TunnelError[] = [];
   readonly cancelled: Endpoint[] = [];
+  /** Requests to listen wait for this. */
+  beforeListen: Promise<void> = Promise.resolve();
   ended: TunnelError | null = null;
   readonly #clock: Clock;
   #nextPort = 40_000;
@@ -116,13 +118,14 @@ export class ScriptedTransport implements Transport {
     });
   }
 
-  requestForward(bind: Endpoint, onChannel: OnIncoming): Promise<Endpoint> {
-    if (this.ended !== null) return Promise.reject(LOST);
+  async requestForward(bind: Endpoint, onChannel: OnIncoming): Promise<Endpoint> {
+    await this.beforeListen;
+    if (this.ended !== null) throw LOST;
     const refusal = this.refusals.shift();
-    if (refusal !== undefined) return Promise.reject(refusal);
+    if (refusal !== undefined) throw refusal;
     const bound: Endpoint = bind.kind === 'tcp' && bind.port === 0 ? { ...bind, port: this.#nextPort++ } : bind;
     this.listening.set(JSON.stringify(bound), onChannel);
-    return Promise.resolve(bound);
+    return bound;
   }
 
   cancelForward(bind: Endpoint): Promise<void> {
@@ -168,11 +171,11 @@ export class ScriptedTransport implements Transport {
 
 export class ScriptedChannel implements Channel {
   readonly written: Buffer[] = [];
-  #sink: ChannelSink | null = null;
+  sink: ChannelSink | null = null;
   #done = false;
 
   attach(sink: ChannelSink): void {
-    this.#sink = sink;
+    this.sink = sink;
   }
   write(chunk: Buffer): boolean {
     this.written.push(chunk);
@@ -195,6 +198,6 @@ export class ScriptedChannel implements Channel {
   finish(error?: TunnelError): void {
     if (this.#done) return;
     this.#done = true;
-    this.#sink?.closed(error);
+    this.sink?.closed(error);
   }
 }
