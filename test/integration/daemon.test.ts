@@ -294,7 +294,7 @@ describe('a supervisor', () => {
 
   test('replaces the socket that a dead one left', async () => {
     const crashed = launch();
-    await eventually(() => crashed.isReady(said()), { withinMs: 9_000 });
+    await eventually(() => isReady(crashed.said()), { withinMs: 9_000 });
     crashed.child.kill('SIGKILL');
     await crashed.exited;
     expect((await stat(paths.socket)).isSocket()).toBe(true);
@@ -476,7 +476,7 @@ describe('processes', () => {
 
   test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('told to end by %s leave nothing behind', async (signal) => {
     const one = launch();
-    await eventually(() => one.isReady(said()), { withinMs: 9_000 });
+    await eventually(() => isReady(one.said()), { withinMs: 9_000 });
     one.child.kill(signal);
     expect(await one.exited).toBe(0);
     await expect(stat(paths.socket)).rejects.toMatchObject({ code: 'ENOENT' });
