@@ -1,0 +1,49 @@
+import { isLoopback } from '../model/endpoint.ts';
+import type { ForwardSpec } from '../model/forward-spec.ts';
+
+/** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
+export interface ForwardMistake {
+  readonly field: 'bind' | 'open' | 'idle' | 'lifetime' | 'clients' | 'map';
+  readonly message: string;
+}
+
+/** The kinds of forward that this version cannot run yet: a kind leaves this list in the change that brings it. */
+const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'socks', 'remote-socks', 'trigger', 'relay'];
+
+/** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
+export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {
+  return [...contradictions(forward), ...notSupportedYet(forward)];
+}
+
+function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
+  const onDemand = forward.open === 'on-demand';
+  if (forward.idleMs !== undefined && !onDemand && forward.kind !== 'trigger') {
+    yield { field: 'idle', message: '`idle` needs `open: on-demand`: a forward that is always open has no idle time' };
+  }
+  if (forward.lifetimeMs !== undefined && !onDemand) {
+    yield { field: 'lifetime', message: '`lifetime` needs `open: on-demand`' };
+  }
+  if (listensHere(forward) && forward.gateway !== true && !isLoopback(forward.bind)) {
+    yield {
+      field: 'bind',
+      message: 'binds beyond loopback, where others can reach it: say `gateway: true` if that is meant',
+    };
+  }
+}
+
+/** A relay is a gateway by its nature; on the server, sshd's own GatewayPorts decides. */
+function listensHere(forward: ForwardSpec): boolean {
+  return forward.kind === 'local' || forward.kind === 'socks' || forward.kind === 'trigger';
+}
+
+/** The one list of what the schema knows and this version does not run in a forward. */
+function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
+  if (KINDS_TO_COME.includes(forward.kind)) {
+    yield { field: 'bind', message: `\`${forward.kind}\` forwards are not supported yet` };
+  }
+  if (forward.open === 'on-demand') yield { field: 'open', message: '`open: on-demand` is not supported yet' };
+  if (forward.clients !== undefined && forward.clients !== 'many') {
+    yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
+  }
+  if (forward.map !== undefined) yield { field: 'map', message: '`map` is not supported yet' };
+}

@@ -1,0 +1,49 @@
+import * as z from 'zod';
+import { didYouMean } from '../model/nearest.ts';
+
+/** What the schema says of one field, for help, the wizard, the reference page and editors. */
+export interface Row {
+  /** What stands there, in a few words: `duration`, `number`, `list of file paths`. */
+  readonly type: string;
+  /** One sentence. */
+  readonly help: string;
+  readonly unit?: string;
+  /** What holds where the field is absent, as a person would write or say it. */
+  readonly default: string;
+  /** A value as it stands in a profile. */
+  readonly example?: string;
+}
+
+/** The rows, by the schema that they describe. */
+export const ROWS = z.registry<Row>();
+
+/** One optional field with its row. */
+export function field<T extends z.ZodType>(schema: T, row: Row): z.ZodOptional<T> {
+  const optional = schema.optional();
+  ROWS.add(optional, row);
+  return optional;
+}
+
+/** One field that must be there, with its row; its default says so. */
+export function needed<T extends z.ZodType>(schema: T, row: Omit<Row, 'default'>): T {
+  ROWS.add(schema, { ...row, default: 'none: it is needed' });
+  return schema;
+}
+
+/**
+ * An object whose unknown fields are errors. The message of such an issue has one line for each unknown field, in the
+ * order of its `keys`, with the nearest of the names that are known here.
+ */
+export function fields<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  const names = Object.keys(shape);
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? issue.keys.map((key) => unknownField(key, names)).join('\n') : undefined,
+  });
+}
+
+function unknownField(key: string, names: readonly string[]): string {
+  const shown = key.replace(/[\r\n]+/g, ' ');
+  if (key === '<<') return 'YAML merge keys (`<<`) are not read: write the fields out';
+  return `unknown field \`${shown}\`${didYouMean(key, names) || `: known here are ${names.join(', ')}`}`;
+}
