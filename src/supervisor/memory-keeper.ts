@@ -1,20 +1,27 @@
-import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import { asTunnelError } from '../model/failure.ts';
 import { NOTHING_REMEMBERED, type SupervisorMemory, type WantedTunnel } from '../model/memory.ts';
 import type { StateStore } from './deps.ts';
 
-/** The supervisor's memory and its way to disk. A disk that refuses costs the memory, never a tunnel. */
+/**
+ * The supervisor's memory and its way to disk. A disk that refuses costs the memory, never a tunnel. Whoever restores
+ * what was wanted owns that list from then on; a supervisor that never did (`--foreground`, a program) leaves it as it
+ * found it, and keeps its ports only.
+ */
 export class MemoryKeeper {
   readonly #store: StateStore;
   readonly #wanted: () => readonly WantedTunnel[];
-  readonly #onProblem: (error: TunnelError) => void;
+  readonly #onProblem: (message: string) => void;
   readonly #ports = new Map<string, Map<string, number>>();
   #authSock: string | undefined;
   #queued: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
   #frozen = false;
+  #recalled: Promise<SupervisorMemory> | undefined;
+  #found: SupervisorMemory = NOTHING_REMEMBERED;
+  #owner = false;
 
   /** @param wanted what is wanted at the moment of writing */
-  constructor(store: StateStore, wanted: () => readonly WantedTunnel[], onProblem: (error: TunnelError) => void) {
+  constructor(store: StateStore, wanted: () => readonly WantedTunnel[], onProblem: (message: string) => void) {
     this.#store = store;
     this.#wanted = wanted;
     this.#onProblem = onProblem;
@@ -40,17 +47,18 @@ export class MemoryKeeper {
     void this.save();
   }
 
-  /** Reads what the supervisor before knew, and says what became of a damaged file. Never rejects. */
-  async load(): Promise<SupervisorMemory & { readonly problem?: string }> {
-    try {
-      const { memory, problem } = await this.#store.load();
-      for (const [tunnel, ports] of Object.entries(memory.ports))
-        this.#ports.set(tunnel, new Map(Object.entries(ports)));
-      this.#authSock ??= memory.authSock;
-      return { ...memory, ...(problem === undefined ? {} : { problem }) };
-    } catch (error) {
-      return { ...NOTHING_REMEMBERED, problem: asTunnelError(error).message };
-    }
+  /** What the file held when it was first asked for. Never rejects. */
+  recall(): Promise<SupervisorMemory> {
+    this.#recalled ??= this.#load();
+    return this.#recalled;
+  }
+
+  /** As `recall`, and from now on what is wanted here is what the file says. */
+  async takeOver(): Promise<SupervisorMemory> {
+    const memory = await this.recall();
+    this.#owner = true;
+    this.#authSock ??= memory.authSock;
+    return memory;
   }
 
   /** Resolves once the memory as it is now, or later, is on disk or was refused. Never rejects. */
@@ -68,14 +76,30 @@ export class MemoryKeeper {
     this.#frozen = true;
   }
 
+  async #load(): Promise<SupervisorMemory> {
+    try {
+      const { memory, problem } = await this.#store.load();
+      if (problem !== undefined) this.#onProblem(problem);
+      for (const [tunnel, ports] of Object.entries(memory.ports)) {
+        this.#ports.set(tunnel, new Map([...Object.entries(ports), ...(this.#ports.get(tunnel) ?? [])]));
+      }
+      this.#found = memory;
+    } catch (error) {
+      this.#onProblem(asTunnelError(error).message);
+    }
+    return this.#found;
+  }
+
   async #write(): Promise<void> {
+    await this.recall(); // what was never read must not be written over
     this.#queued = undefined;
     const ports = Object.fromEntries([...this.#ports].map(([name, kept]) => [name, Object.fromEntries(kept)]));
-    const authSock = this.#authSock === undefined ? {} : { authSock: this.#authSock };
+    const wanted = this.#owner ? this.#wanted() : this.#found.wanted;
+    const authSock = this.#owner ? this.#authSock : this.#found.authSock;
     try {
-      await this.#store.save({ wanted: this.#wanted(), ...authSock, ports });
+      await this.#store.save({ wanted, ...(authSock === undefined ? {} : { authSock }), ports });
     } catch (error) {
-      this.#onProblem(asTunnelError(error));
+      this.#onProblem(asTunnelError(error).message);
     }
   }
 }

@@ -54,11 +54,7 @@ export class TunnelSupervisor {
     });
     this.questions = new Questions(deps.clock, (tunnel) => this.#running.get(tunnel)?.tunnel.changed());
     const sayOnce = onceEach((message) => this.#note('error', message));
-    this.#memory = new MemoryKeeper(
-      deps.store,
-      () => this.#wanted(),
-      (error) => sayOnce(error.message),
-    );
+    this.#memory = new MemoryKeeper(deps.store, () => this.#wanted(), sayOnce);
     deps.log?.onProblem(sayOnce);
     this.#wake = new WakeWatch(
       deps.clock,
@@ -190,10 +186,12 @@ export class TunnelSupervisor {
     return { waiting: waiting.map(([name]) => name), open: this.questions.open };
   }
 
-  /** Starts what was wanted when the last supervisor ended. Never rejects: what cannot be started is said. */
+  /**
+   * Starts what was wanted when the last supervisor ended, and from then on keeps on disk what is wanted. Without it
+   * nothing but chosen ports is kept. Never rejects: what cannot be started is said.
+   */
   async restore(): Promise<void> {
-    const { wanted, problem } = await this.#memory.load();
-    if (problem !== undefined) this.#note('warn', problem);
+    const { wanted } = await this.#memory.takeOver();
     const found = await Promise.all(wanted.map((one) => this.#findAgain(one)));
     const wishes = found.filter((wish) => wish !== undefined);
     await this.#bringUp(wishes, here());
@@ -231,6 +229,7 @@ export class TunnelSupervisor {
 
   async #bringUp(wishes: readonly Wish[], caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
     this.#memory.heedAuthSock(caller.authSock);
+    await this.#memory.recall();
     const names = wishes.map(({ plan }) => plan.name);
     if (attendant !== undefined) this.questions.attend(names, attendant);
     const started = await Promise.all(

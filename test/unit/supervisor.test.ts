@@ -214,6 +214,7 @@ describe('down', () => {
     const stage = new Stage();
     stage.profile({ name: 'mail' });
     const supervisor = new TunnelSupervisor(stage.deps);
+    await supervisor.restore();
     await supervisor.up({ names: ['mail'] }, caller);
     await settle();
     const events = heard(supervisor);
@@ -379,6 +380,7 @@ describe('the memory', () => {
     const stage = new Stage();
     stage.profile({ name: 'mail', forwards: [aForward(0, 'pop')] });
     const first = new TunnelSupervisor(stage.deps);
+    await first.restore();
     await first.up({ names: ['mail'] }, { cwd: '/work', authSock: '/run/agent' });
     stage.forward('pop').context.onBound(40123);
     await settle();
@@ -415,10 +417,23 @@ describe('the memory', () => {
     expect([states(supervisor), supervisor.wantedCount]).toEqual([{ bad: 'connecting' }, 1]);
   });
 
+  test('a supervisor that restored nothing leaves what was wanted as it is, and keeps its ports', async () => {
+    const wanted = [{ name: 'web', profile: 'web', cwd: '/' }];
+    const stage = new Stage({ wanted, authSock: '/old', ports: { web: { http: 40001 } } });
+    stage.profile({ name: 'mail', forwards: [aForward(0, 'pop')] });
+    const supervisor = new TunnelSupervisor(stage.deps);
+    await supervisor.up({ names: ['mail'] }, { cwd: '/work', authSock: '/new' });
+    stage.forward('pop').context.onBound(40123);
+    await supervisor.close(0);
+    const ports = { web: { http: 40001 }, mail: { pop: 40123 } };
+    expect(stage.store.memory).toEqual({ wanted, authSock: '/old', ports });
+  });
+
   test('close keeps what was wanted', async () => {
     const stage = new Stage();
     stage.profile({ name: 'mail' });
     const supervisor = new TunnelSupervisor(stage.deps);
+    await supervisor.restore();
     await supervisor.up({ names: ['mail'] }, caller);
     await Promise.all([supervisor.close(0), supervisor.close(0)]);
     expect(stage.store.memory.wanted).toEqual([{ name: 'mail', profile: 'mail', cwd: '/work' }]);
