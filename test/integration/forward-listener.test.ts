@@ -176,7 +176,8 @@ describe('a listener', () => {
       const next = async (): Promise<string> => String((await lines.next()).value);
       const port = Number(await next());
       const turnedAway = await client(port);
-      await once(turnedAway.resume(), 'close');
+      expect((await transcript(turnedAway)).end).toBe('FIN');
+      turnedAway.destroy();
       starved.stdin.write('x');
       expect(await next()).toBe('fed');
       expect(await said(await client(port), 'served')).toBe('served');

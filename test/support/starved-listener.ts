@@ -17,6 +17,7 @@ process.stdin.once('data', () => {
   for (const file of hoard) closeSync(file);
   console.log('fed');
 });
+process.stdin.once('end', () => process.exit()); // whoever started us is gone
 try {
   for (;;) hoard.push(openSync('/dev/null', 'r'));
 } catch (error) {
