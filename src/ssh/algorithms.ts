@@ -1,8 +1,13 @@
 import type { Algorithms } from 'ssh2';
-import constants from 'ssh2/lib/protocol/constants.js';
-import crypto from 'ssh2/lib/protocol/crypto.js';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan } from '../model/plan.ts';
+import {
+  bindingAvailable,
+  SUPPORTED_CIPHERS,
+  SUPPORTED_HOST_KEYS,
+  SUPPORTED_KEX,
+  SUPPORTED_MACS,
+} from './compat/internals.ts';
 
 /** Algorithm names of one kind, best first. `legacy` are those that no modern server still needs. */
 interface Offer {
@@ -26,7 +31,7 @@ const KEX: Offer = {
     'diffie-hellman-group14-sha256', // last in OpenSSH's own list too: appliances have nothing better
   ],
   legacy: ['diffie-hellman-group-exchange-sha1', 'diffie-hellman-group14-sha1', 'diffie-hellman-group1-sha1'],
-  supported: constants.SUPPORTED_KEX,
+  supported: SUPPORTED_KEX,
 };
 
 const HOST_KEYS: Offer = {
@@ -40,7 +45,7 @@ const HOST_KEYS: Offer = {
     'rsa-sha2-256',
   ],
   legacy: ['ssh-rsa', 'ssh-dss'],
-  supported: constants.SUPPORTED_SERVER_HOST_KEY,
+  supported: SUPPORTED_HOST_KEYS,
 };
 
 const CHACHA = 'chacha20-poly1305@openssh.com';
@@ -54,20 +59,20 @@ const CIPHERS: Offer = {
   modern: [
     'aes128-gcm@openssh.com',
     'aes256-gcm@openssh.com',
-    ...(crypto.bindingAvailable ? [CHACHA] : []),
+    ...(bindingAvailable ? [CHACHA] : []),
     'aes128-ctr',
     'aes192-ctr',
     'aes256-ctr',
   ],
   legacy: ['aes128-cbc', 'aes192-cbc', 'aes256-cbc', '3des-cbc'],
-  supported: constants.SUPPORTED_CIPHER.filter((name) => name !== CHACHA || crypto.bindingAvailable),
+  supported: SUPPORTED_CIPHERS.filter((name) => name !== CHACHA || bindingAvailable),
 };
 
 const MACS: Offer = {
   title: 'MAC',
   modern: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com', 'hmac-sha2-256', 'hmac-sha2-512'],
   legacy: ['hmac-sha1-etm@openssh.com', 'hmac-sha1', 'hmac-md5'],
-  supported: constants.SUPPORTED_MAC,
+  supported: SUPPORTED_MACS,
 };
 
 export interface AlgorithmChoice {
@@ -82,7 +87,7 @@ export interface AlgorithmChoice {
  * @throws NO_COMMON_ALGORITHM where the profile leaves nothing of a kind
  */
 export function chooseAlgorithms(hop: HopPlan, knownTypes: readonly string[]): AlgorithmChoice {
-  const notes: string[] = crypto.bindingAvailable ? [] : ['ssh2 runs without its native addon: slower, no chacha20'];
+  const notes: string[] = bindingAvailable ? [] : ['ssh2 runs without its native addon: slower, no chacha20'];
   const pick = (offer: Offer, wanted: readonly string[] | null): string[] => {
     const { names, unknown } = selectAlgorithms(offer, wanted, hop.legacy);
     if (unknown.length > 0) notes.push(`${offer.title} algorithms not supported here: ${unknown.join(', ')}`);

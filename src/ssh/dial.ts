@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { appendKnownHost, readKnownHosts } from '../files/known-hosts.ts';
 import type { Dial, DialRequest, Transport } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan, SecretSource } from '../model/plan.ts';
@@ -22,8 +23,11 @@ export type SecretReader = (name: SecretName, source: SecretSource, signal: Abor
 
 export interface DialOptions {
   readonly readSecret: SecretReader;
-  readonly hostKeys: HostKeyStore;
+  /** The known_hosts files themselves, unless a test has others. */
+  readonly hostKeys?: HostKeyStore;
 }
+
+const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
 
 /**
  * The Dial of the program. One for a whole supervisor: it remembers the keys that a person unlocked and the passwords
@@ -86,7 +90,7 @@ class ChainDial {
     };
     this.#hops.at(-1)?.onEnded((reason) => giveUp.abort(reason)); // a hop lives no longer than the one that carries it
     try {
-      const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys);
+      const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys ?? FILES);
       const stream = await this.#stream(hop, name, giveUp.signal);
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();

@@ -99,7 +99,13 @@ async function certificates(
       context.onNote(`Cannot use the certificate ${label}: neither a key file nor the agent holds its key`);
       return [];
     }
-    return [{ label, reveal: () => Promise.resolve({ keyType: typeOf(blob), blob }), sign: signer.sign }];
+    return [
+      {
+        label,
+        reveal: () => Promise.resolve({ keyType: typeOf(blob), blob }),
+        sign: (data, algorithm) => signer.sign(data, algorithm),
+      },
+    ];
   });
 }
 

@@ -1,6 +1,6 @@
 import ssh2, { type IdentityCallback, type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2';
-import utils from 'ssh2/lib/protocol/utils.js';
 import { wireString } from '../wire.ts';
+import { sendPacket } from './internals.ts';
 import type { Protocol, SignRequest } from './protocol.ts';
 
 /** One key to log in with, as it will be offered. */
@@ -101,7 +101,7 @@ function send(protocol: Protocol, payload: Buffer): void {
   const packet = writer.alloc(payload.length);
   packet.set(payload, start);
   protocol._authsQueue.push('publickey');
-  utils.sendPacket(protocol, writer.finalize(packet));
+  sendPacket(protocol, writer.finalize(packet));
 }
 
 const OFFERED = new WeakMap<object, OfferedKey>();

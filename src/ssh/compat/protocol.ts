@@ -20,11 +20,13 @@ export interface Protocol {
 
 /** Called in `ssh2` with a packet's content; each may be replaced. */
 export interface Handlers {
-  USERAUTH_FAILURE(protocol: unknown, methods: string[], partial: boolean): void;
-  EXT_INFO(
-    protocol: unknown,
-    extensions: readonly { readonly name: string; readonly algs?: readonly string[] }[],
-  ): void;
+  USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void;
+  EXT_INFO: (protocol: unknown, extensions: readonly Extension[]) => void;
+}
+
+interface Extension {
+  readonly name: string;
+  readonly algs?: readonly string[];
 }
 
 export interface PacketWriter {
