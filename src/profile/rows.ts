@@ -24,10 +24,14 @@ export function field<T extends z.ZodType>(schema: T, row: Row): z.ZodOptional<T
   return optional;
 }
 
-/** One field that must be there, with its row; its default says so. */
+/** What stands for the default of a field that must be there. */
+export const NEEDED = 'needed';
+
+/** One field that must be there, with its row. A copy carries the row, since several fields share one schema of values. */
 export function needed<T extends z.ZodType>(schema: T, row: Omit<Row, 'default'>): T {
-  ROWS.add(schema, { ...row, default: 'none: it is needed' });
-  return schema;
+  const own = schema.clone();
+  ROWS.add(own, { ...row, default: NEEDED });
+  return own;
 }
 
 /**
