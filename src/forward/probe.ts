@@ -9,7 +9,7 @@ import { GREETING_BYTES, greetingOf, judge, type Greeting } from './greeting.ts'
 
 /** What a service showed of itself. */
 export type ProbeResult =
-  /** `said`: its first line or its TLS version, made safe to show; '' where it need not say anything. */
+  /** `said`: the line that showed it or the TLS version, made safe to show; '' where it need not say anything. */
   { readonly health: 'ok'; readonly said: string } | { readonly health: 'failing'; readonly error: TunnelError };
 
 /**
@@ -37,7 +37,7 @@ export async function probeService(
   }
 }
 
-/** Reads until the greeting is judged. @returns the first line of it */
+/** Reads until the greeting is judged. @returns the line that shows it */
 function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
@@ -53,7 +53,7 @@ function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, sign
       if (verdict === 'more') return;
       if (verdict === 'wrong') return fail(unhealthy(kind, said));
       settled = true;
-      resolve(firstLine(said));
+      resolve(firstLine(said.slice(said.search(greeting.expected))));
       if (greeting.farewell !== '') channel.write(Buffer.from(greeting.farewell));
       channel.end();
     };

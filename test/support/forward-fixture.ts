@@ -1,7 +1,7 @@
 import { createForward } from '../../src/forward/forward.ts';
 import type { Forward, ForwardContext } from '../../src/forward/forward-context.ts';
 import { systemClock } from '../../src/link/clock.ts';
-import type { Endpoint } from '../../src/model/endpoint.ts';
+import type { Endpoint, TcpEndpoint } from '../../src/model/endpoint.ts';
 import type { FailureCode } from '../../src/model/failure.ts';
 import type { LocalForwardPlan } from '../../src/model/plan.ts';
 import type { ConnectionRecord } from '../../src/model/status.ts';
@@ -26,7 +26,7 @@ export interface ForwardFixture extends AsyncDisposable {
   readonly port: number;
 }
 
-export const ANY_PORT: Endpoint = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+export const ANY_PORT: TcpEndpoint = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
 export function aLocalPlan(target: Endpoint, plan: Partial<LocalForwardPlan> = {}): LocalForwardPlan {
   return { kind: 'local', name: 'mail', bind: ANY_PORT, target, allow: null, expect: null, ...plan };

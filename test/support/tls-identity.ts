@@ -1,0 +1,21 @@
+/** A key and certificate for TLS servers of tests on loopback; nobody trusts it, and it runs out in a hundred years. */
+export const TLS_KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgU8e8x2jT+zFeb/+R
+P5UjB1ZuoXsc349eI96oyrHtCOmhRANCAATYS+YaDTOg4WM+YxGd8oU5MjDMT3bE
+VufkbXl/ncAO3v2oKasj4QX+HHR3m4X6YzIiiVCl1/x5n+j+sY6IFg2M
+-----END PRIVATE KEY-----
+`;
+
+/** For pop.example.org, signed by `TLS_KEY` itself. */
+export const TLS_CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBijCCATGgAwIBAgIUIE1fzJMm69r5r3BvPbfoLHDG1cAwCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPcG9wLmV4YW1wbGUub3JnMCAXDTI2MTEyMjE2NTIzNVoYDzIx
+MjYxMDI5MTY1MjM1WjAaMRgwFgYDVQQDDA9wb3AuZXhhbXBsZS5vcmcwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAATYS+YaDTOg4WM+YxGd8oU5MjDMT3bEVufkbXl/
+ncAO3v2oKasj4QX+HHR3m4X6YzIiiVCl1/x5n+j+sY6IFg2Mo1MwUTAdBgNVHQ4E
+FgQUahAZ9CcJwqTFMTOOtpIM+OJqc0wwHwYDVR0jBBgwFoAUahAZ9CcJwqTFMTOO
+tpIM+OJqc0wwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBPV4nt
+NpI5Tkuifo6m+sc5WBjjWFm87wNv4dz1eLRWpQIgXXhB2zX+yOSY2GrjL907o4AY
+WcJBEACq9S5S76IRBV8=
+-----END CERTIFICATE-----
+`;
