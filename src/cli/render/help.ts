@@ -2,27 +2,22 @@ import type { OptionSpec, VerbSpec } from '../verbs.ts';
 import type { Theme } from '../theme.ts';
 import { tableLines } from './table.ts';
 
-/** The overview: every verb in two columns, so that it fits a screen of 80 by 40, and how to begin. */
+/** The overview: every verb in two columns, so that it fits a screen of 80 by 24, and how to begin. */
 export function overviewLines(verbs: readonly VerbSpec[], options: readonly OptionSpec[], theme: Theme): string[] {
   const shown = verbs.filter(({ hidden }) => hidden !== true);
   const groups = [...new Set(shown.map(({ group }) => group))];
   return [
-    'SSH tunnels that stay up: a profile says where localhost leads, tunnel keeps it so.',
-    '',
+    'SSH tunnels that stay up: a profile says where localhost leads, tunnel keeps it.',
     `Usage: tunnel VERB [NAME…] [options]      ${theme.dim('tunnel help VERB explains one')}`,
     '',
     ...groups.flatMap((group) => [theme.strong(group), ...twoColumns(shown.filter((verb) => verb.group === group))]),
-    '',
-    theme.strong('Options, for every verb'),
-    `  ${options.map(({ flags }) => flags).join('   ')}   -V, --version`,
-    '',
+    `${theme.strong('Options')}  ${options.map(({ flags }) => flags).join('  ')}  -V, --version`,
     theme.strong('Examples'),
     ...exampleLines(
       [
         ['tunnel demo', 'see it work, offline'],
         ['tunnel new', 'write a profile for your server'],
         ['tunnel up pop-mail', 'and point the mail client at localhost'],
-        ['tunnel status --watch', 'how it is'],
       ],
       theme,
     ),
@@ -48,7 +43,9 @@ export function verbLines(verb: VerbSpec, options: readonly OptionSpec[], theme:
     '',
     ...verb.about.split('\n'),
     ...list('Options', verb.options),
-    ...list('Options of every verb', options),
+    '',
+    theme.strong('Options of every verb'),
+    `  ${options.map(({ flags }) => flags).join('   ')}`,
     '',
     theme.strong('Examples'),
     ...exampleLines(verb.examples, theme),
