@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startDemoServer } from '../ssh/demo-server.ts';
+import { startDemoServer, type DemoServer } from '../ssh/demo-server.ts';
 import { startPop3Server } from './pop3-server.ts';
 
 /** The demo's profile. */
@@ -53,4 +53,38 @@ export async function openStage(env: NodeJS.ProcessEnv): Promise<Stage> {
     await close();
     throw thrown;
   }
+}
+
+/** Writes what a person would have: a key, a known host, a profile. */
+async function furnish(home: string, ssh: DemoServer): Promise<string> {
+  await mkdir(join(home, 'profiles'), { mode: 0o700 });
+  await writeFile(join(home, 'id_demo'), ssh.identity, { mode: 0o600 });
+  await writeFile(join(home, 'known_hosts'), `${ssh.knownHostsLine}\n`, { mode: 0o600 });
+  const text = profileFor(ssh);
+  await writeFile(join(home, 'profiles', `${PROFILE}.yaml`), text, { mode: 0o600 });
+  return text;
+}
+
+/** Relative paths begin at the profile's folder. */
+function profileFor({ port, user }: DemoServer): string {
+  return [
+    'description: POP3 mail, encrypted on the way',
+    'via:',
+    '  host: 127.0.0.1            # the embedded SSH server',
+    `  port: ${port}`,
+    `  user: ${user}`,
+    '  identity: ../id_demo       # a key made for this demo',
+    '  agent: false',
+    '  knownHosts: ../known_hosts',
+    'sshConfig: none',
+    'forwards:',
+    `  - localhost:auto -> ${TARGET.host}:${TARGET.port}`,
+    '',
+  ].join('\n');
+}
+
+/** The home alone decides where things are; the person's agent is not asked for keys that are not meant. */
+function homeEnv(env: NodeJS.ProcessEnv, home: string): NodeJS.ProcessEnv {
+  const { SSH_AUTH_SOCK: _agent, ...rest } = env;
+  return { ...rest, TUNNEL_HOME: home };
 }
