@@ -4,9 +4,9 @@ import type { Run } from './command.ts';
 export interface VerbSpec {
   readonly name: string;
   readonly group: 'Tunnels' | 'Profiles' | 'Scripts and service';
-  /** For the overview: 30 characters at most, so that two columns fit a screen. */
+  /** For the overview: 25 characters at most, so that two columns fit a screen. */
   readonly brief: string;
-  /** For `tunnel help VERB`: a few lines of at most 80 characters. */
+  /** For `tunnel help VERB`: a few sentences; help breaks the lines. */
   readonly about: string;
   /** As in usage lines: `NAME` is required, `[NAME]` may be left out, `…` takes several. */
   readonly args: readonly string[];
@@ -36,7 +36,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Tunnels',
     brief: 'start, and wait until up',
     about:
-      'Starts tunnels in the background and waits until they are up.\nWithout a name on a terminal it offers a picker.',
+      'Starts tunnels in the background and waits until they are up. Without a name on a terminal it offers a picker.',
     args: ['[NAME…]'],
     options: [
       TAG,
@@ -89,7 +89,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Tunnels',
     brief: 'read profiles again',
     about:
-      'Reads the profiles again and applies what changed; without a name, those of all running\ntunnels. Connections of unchanged forwards stay open.',
+      'Reads the profiles again and applies what changed; without a name, those of all running tunnels. Connections of unchanged forwards stay open.',
     args: ['[NAME…]'],
     options: [TAG, ALL],
     examples: [
@@ -104,7 +104,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Tunnels',
     brief: 'what runs, and how it is',
     about:
-      'Shows the tunnels and their forwards, with the last error and what to do about it.\nNever starts anything. -v adds traffic and when each tunnel changed.',
+      'Shows the tunnels and their forwards, with the last error and what to do about it. Never starts anything. -v adds traffic and when each tunnel changed.',
     args: ['[NAME…]'],
     options: [{ flags: '-w, --watch', help: 'follow; on a pipe, a line per change' }],
     examples: [
@@ -162,7 +162,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Profiles',
     brief: 'write a profile',
     about:
-      'Asks for the server and the ports, tries the login, and writes a profile;\nor takes them from the line that you use today.',
+      'Asks for the server and the ports, tries the login, and writes a profile; or takes them from the line that you use today.',
     args: ['[NAME]'],
     options: [
       { flags: '--from <line>', help: 'an `ssh -L …` line to take over' },
@@ -170,7 +170,7 @@ export const VERBS: readonly VerbSpec[] = [
     ],
     examples: [
       ['tunnel new', 'the questions'],
-      ["tunnel new pop-mail --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'", ''],
+      ["tunnel new --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'", ''],
     ],
     words: [],
     load: async () => (await import('./commands/new.ts')).run,
@@ -236,9 +236,9 @@ export const VERBS: readonly VerbSpec[] = [
   {
     name: 'trust',
     group: 'Profiles',
-    brief: 'accept a host key or profile',
+    brief: 'accept a host key, a file',
     about:
-      "Shows a host's fingerprints and records its key; or, given a file of a working directory,\naccepts that profile as it is now.",
+      "Shows a host's fingerprints and records its key; or, given a file of a working directory, accepts that profile as it is now.",
     args: ['HOST|FILE'],
     options: [YES, { flags: '--fingerprint <print>', help: 'trust the key only if it has this fingerprint' }],
     examples: [
@@ -292,7 +292,7 @@ export const VERBS: readonly VerbSpec[] = [
   {
     name: 'port',
     group: 'Scripts and service',
-    brief: 'the local port, as a number',
+    brief: 'the local port',
     about: 'Prints the port that a running tunnel listens on: of its only forward, or of the one named.',
     args: ['NAME', '[FORWARD]'],
     options: [],
@@ -308,7 +308,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Scripts and service',
     brief: 'the background supervisor',
     about:
-      'The supervisor that holds the tunnels. `up` starts it when needed. `stop` keeps what was\nwanted for its next start; `run` runs it here, for a service manager.',
+      'The supervisor that holds the tunnels. `up` starts it when needed. `stop` keeps what was wanted for its next start; `run` runs it here, for a service manager.',
     args: ['status|stop|restart|run'],
     options: [],
     examples: [
@@ -338,7 +338,7 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Scripts and service',
     brief: 'see it work, offline',
     about:
-      'Runs an SSH server and a POP3 server of its own in a throw-away home, and a tunnel through\nthem: nothing else is needed, nothing is kept.',
+      'Runs an SSH server and a POP3 server of its own in a throw-away home, and a tunnel through them: nothing else is needed, nothing is kept.',
     args: [],
     options: [],
     examples: [['tunnel demo', '']],
@@ -348,7 +348,7 @@ export const VERBS: readonly VerbSpec[] = [
   {
     name: 'version',
     group: 'Scripts and service',
-    brief: 'of the command and supervisor',
+    brief: 'of command and supervisor',
     about: 'Prints the version of this command, and of the supervisor where one runs.',
     args: [],
     options: [],

@@ -7,11 +7,11 @@ export function overviewLines(verbs: readonly VerbSpec[], options: readonly Opti
   const shown = verbs.filter(({ hidden }) => hidden !== true);
   const groups = [...new Set(shown.map(({ group }) => group))];
   return [
-    'SSH tunnels that stay up: a profile says where localhost leads, tunnel keeps it.',
+    'SSH tunnels that stay up: a profile says where localhost leads, for good.',
     `Usage: tunnel VERB [NAME…] [options]      ${theme.dim('tunnel help VERB explains one')}`,
     '',
     ...groups.flatMap((group) => [theme.strong(group), ...twoColumns(shown.filter((verb) => verb.group === group))]),
-    `${theme.strong('Options')}  ${options.map(({ flags }) => flags).join('  ')}  -V, --version`,
+    `${theme.strong('Options')}  ${options.map(({ flags }) => flags).join('   ')}`,
     theme.strong('Examples'),
     ...exampleLines(
       [
@@ -30,7 +30,7 @@ function twoColumns(verbs: readonly VerbSpec[]): string[] {
   const cell = ({ name, brief }: VerbSpec): string => `  ${name.padEnd(11)}${brief}`;
   return verbs.slice(0, half).map((left, row) => {
     const right = verbs[half + row];
-    return right === undefined ? cell(left) : `${cell(left).padEnd(42)}${cell(right)}`;
+    return right === undefined ? cell(left) : `${cell(left).padEnd(40)}${cell(right)}`;
   });
 }
 
@@ -41,7 +41,7 @@ export function verbLines(verb: VerbSpec, options: readonly OptionSpec[], theme:
   return [
     ['Usage: tunnel', verb.name, ...verb.args, '[options]'].join(' '),
     '',
-    ...verb.about.split('\n'),
+    ...wrapped(verb.about),
     ...list('Options', verb.options),
     '',
     theme.strong('Options of every verb'),
@@ -61,6 +61,22 @@ function optionLines(specs: readonly OptionSpec[]): string[] {
   );
 }
 
+/** A line that explains itself stands outside the columns, which it would only widen. */
 function exampleLines(examples: VerbSpec['examples'], theme: Theme): string[] {
-  return tableLines(examples.map(([line, does]) => [{ text: `  ${line}` }, { text: does, paint: theme.dim }]));
+  return tableLines(
+    examples.map(([line, does]) =>
+      does === '' ? `  ${line}` : [{ text: `  ${line}` }, { text: does, paint: theme.dim }],
+    ),
+  );
+}
+
+/** Lines of at most 80 characters. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > 80) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }
