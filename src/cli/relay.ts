@@ -123,7 +123,11 @@ class Relay {
 }
 
 /** On the terminal: what there is to read first, then the prompt; the typing hidden unless it may be seen. */
-async function putQuestion(question: OpenQuestion, signal: AbortSignal, out: Output): Promise<string> {
+export async function putQuestion(
+  question: Pick<OpenQuestion, 'kind' | 'prompt' | 'detail' | 'echo'>,
+  signal: AbortSignal,
+  out: Output,
+): Promise<string> {
   const { askSecret, askText, askYesNo } = await import('./prompts.ts');
   const message = cleanLine(question.prompt);
   if (question.detail !== '') out.warn(clean(question.detail));
