@@ -1,5 +1,5 @@
 import type { Clock } from '../model/clock.ts';
-import { beginLiveness, look, nextLookMs, prove, PROOF_MS } from './liveness.ts';
+import { answered, beginLiveness, look, nextLookMs, prove, PROOF_MS } from './liveness.ts';
 import type { KeepaliveRules, Liveness, Look } from './liveness.ts';
 import type { Transport } from './transport.ts';
 
@@ -64,8 +64,8 @@ export class Heartbeat {
       this.#watch.silent(this.#clock.nowMs() - this.#lastSeenMs);
       return;
     }
-    if (verdict === 'ping') this.#ping();
     this.#arm();
+    if (verdict === 'ping') this.#ping();
   }
 
   #arm(): void {
@@ -76,9 +76,13 @@ export class Heartbeat {
   }
 
   #ping(): void {
+    const sentMs = this.#clock.nowMs();
     this.#transport.ping().then(
       (roundTripMs) => {
-        if (!this.#stopped) this.#watch.answered(roundTripMs);
+        if (this.#stopped) return;
+        this.#liveness = answered(this.#liveness, sentMs);
+        this.#arm();
+        this.#watch.answered(roundTripMs);
       },
       () => undefined, // the connection ended first, and `onClosed` says why
     );

@@ -11,8 +11,18 @@ export interface Liveness {
   readonly unanswered: number;
   /** The next regular look; Infinity without a keepalive. */
   readonly tickMs: number;
-  /** A byte must come by then; null where no proof is asked for. */
-  readonly proveByMs: number | null;
+  /** The sign of life that is asked for, if one is. */
+  readonly proof: Proof | null;
+}
+
+/**
+ * A proof is given by the answer to a ping sent since, or by bytes that come once `settled`: what is read in the first
+ * moment may have lain in the kernel's buffers since before the sleep.
+ */
+export interface Proof {
+  readonly sinceMs: number;
+  readonly byMs: number;
+  readonly settled: boolean;
 }
 
 export type Verdict = 'ping' | 'wait' | 'dead';
@@ -25,17 +35,22 @@ export interface Look {
 /** After sleep or a network change: with the ping's own way there and back, loss is seen within 5 s. */
 export const PROOF_MS = 4_000;
 
+/** By then whatever waited in this machine has been read. */
+const SETTLE_MS = 1_000;
+
 /** A look that comes so late means that this process did not run meanwhile, and that the far side may have left. */
 const SLEPT_MS = 5_000;
 
 export function beginLiveness(nowMs: number, receivedBytes: number, rules: KeepaliveRules): Liveness {
   const tickMs = rules.intervalMs > 0 ? nowMs + rules.intervalMs : Infinity;
-  return { seenBytes: receivedBytes, unanswered: 0, tickMs, proveByMs: null };
+  return { seenBytes: receivedBytes, unanswered: 0, tickMs, proof: null };
 }
 
 /** When to look next; Infinity for never. No sooner than the keepalive's interval, unless a proof is under way. */
 export function nextLookMs(liveness: Liveness): number {
-  return Math.min(liveness.tickMs, liveness.proveByMs ?? Infinity);
+  const { tickMs, proof } = liveness;
+  if (proof === null) return tickMs;
+  return Math.min(tickMs, proof.byMs, proof.settled ? Infinity : proof.sinceMs + SETTLE_MS);
 }
 
 /**
@@ -44,9 +59,8 @@ export function nextLookMs(liveness: Liveness): number {
  * only so does the loss of a quiet link show within interval x (maxMissed + 1) of its last byte.
  */
 export function look(before: Liveness, nowMs: number, receivedBytes: number, rules: KeepaliveRules): Look {
-  const alive = receivedBytes > before.seenBytes;
-  const seen = alive ? { ...before, seenBytes: receivedBytes, unanswered: 0, proveByMs: null } : before;
-  if (seen.proveByMs !== null && nowMs >= seen.proveByMs) return { liveness: seen, verdict: 'dead' };
+  const seen = count(before, nowMs, receivedBytes);
+  if (seen.proof !== null && nowMs >= seen.proof.byMs) return { liveness: seen, verdict: 'dead' };
   if (nowMs < seen.tickMs) return { liveness: seen, verdict: 'wait' };
   const lateMs = nowMs - seen.tickMs;
   const tickMs = lateMs < rules.intervalMs ? seen.tickMs + rules.intervalMs : nowMs + rules.intervalMs;
@@ -55,10 +69,27 @@ export function look(before: Liveness, nowMs: number, receivedBytes: number, rul
   return { liveness: { ...seen, unanswered: seen.unanswered + 1, tickMs }, verdict: 'ping' };
 }
 
-/** Asks for a sign of life within `withinMs`; a proof that is already asked for is not put off. */
+/** Asks for a sign of life within `withinMs`; a proof that is due sooner stands. */
 export function prove(before: Liveness, nowMs: number, receivedBytes: number, withinMs: number): Look {
-  const alive = receivedBytes > before.seenBytes;
-  const proveByMs = Math.min(nowMs + withinMs, alive ? Infinity : (before.proveByMs ?? Infinity));
-  const unanswered = alive ? 0 : before.unanswered;
-  return { liveness: { ...before, seenBytes: receivedBytes, unanswered, proveByMs }, verdict: 'ping' };
+  const seen = count(before, nowMs, receivedBytes);
+  const byMs = nowMs + withinMs;
+  const stands = seen.proof !== null && seen.proof.byMs <= byMs;
+  const proof = stands ? seen.proof : { sinceMs: nowMs, byMs, settled: false };
+  return { liveness: { ...seen, proof }, verdict: 'ping' };
+}
+
+/** A ping was answered: proof enough, where it was sent after the proof was asked for. */
+export function answered(before: Liveness, sentMs: number): Liveness {
+  return before.proof !== null && sentMs >= before.proof.sinceMs ? { ...before, proof: null } : before;
+}
+
+function count(before: Liveness, nowMs: number, receivedBytes: number): Liveness {
+  const grown = receivedBytes > before.seenBytes;
+  const unanswered = grown ? 0 : before.unanswered;
+  return { ...before, seenBytes: receivedBytes, unanswered, proof: proofAfter(before.proof, nowMs, grown) };
+}
+
+function proofAfter(proof: Proof | null, nowMs: number, grown: boolean): Proof | null {
+  if (proof === null || (proof.settled && grown)) return null;
+  return proof.settled || nowMs < proof.sinceMs + SETTLE_MS ? proof : { ...proof, settled: true };
 }

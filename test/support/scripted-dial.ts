@@ -17,6 +17,8 @@ export class ScriptedDial {
   readonly requests: DialRequest[] = [];
   readonly atMs: number[] = [];
   readonly transports: ScriptedTransport[] = [];
+  /** What the next transport's requests to listen meet. */
+  nextRefusals: readonly TunnelError[] = [];
   /** Dials under way now. */
   open = 0;
   readonly #script: Outcome[];
@@ -57,8 +59,10 @@ export class ScriptedDial {
     }
     if (outcome instanceof TunnelError) throw outcome;
     request.onPhase('authenticating');
-    const transport = new ScriptedTransport(this.#clock);
+    const transport = new ScriptedTransport(this.#clock, 40_000 + 100 * this.transports.length);
     this.transports.push(transport);
+    transport.refusals.push(...this.nextRefusals);
+    this.nextRefusals = [];
     return Promise.resolve(transport);
   }
 }
@@ -96,11 +100,13 @@ export class ScriptedTransport implements Transport {
   beforeListen: Promise<void> = Promise.resolve();
   ended: TunnelError | null = null;
   readonly #clock: Clock;
-  #nextPort = 40_000;
+  /** What a request for port 0 gets next. */
+  #nextPort: number;
   #onClosed: ((reason: TunnelError) => void)[] = [];
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, firstPort: number) {
     this.#clock = clock;
+    this.#nextPort = firstPort;
   }
 
   openDirect(target: Endpoint, _originator: unknown, signal: AbortSignal): Promise<Channel> {

@@ -563,15 +563,36 @@ describe('listen', () => {
     const carrier = await anUpCarrier();
     const { told } = listen(carrier);
     await clock.advance(60_000);
+    dial.nextRefusals = [FORWARD_REFUSED, FORWARD_REFUSED];
     dial.last.lose();
-    await settle();
-    await clock.advance(0);
-    dial.last.refusals.push(FORWARD_REFUSED, FORWARD_REFUSED);
+    await clock.advance(1_499); // refused at once and after 0.5 s, the next after 1 s more
+    expect(told.slice(1).map(({ lost }) => lost)).toEqual(['CONNECTION_LOST', 'FORWARD_REFUSED', 'FORWARD_REFUSED']);
+    await clock.advance(1);
+    expect(told.at(-1)).toEqual({ listening: bind });
+    expect(carrier.status.phase).toBe('up');
+  });
+
+  test('whose backoff is under way when the link is lost asks on the next link only', async () => {
+    const carrier = await anUpCarrier();
+    const { told } = listen(carrier);
+    await clock.advance(60_000);
+    dial.nextRefusals = [FORWARD_REFUSED];
     dial.last.lose();
-    await clock.advance(0); // the login that follows keeps its distance of 1 s
-    dial.then('up');
-    await clock.advance(1_000);
-    expect(told.filter(({ listening }) => listening !== undefined).length).toBe(3);
+    await clock.advance(100);
+    dial.last.lose();
+    await clock.advance(2_000);
+    expect(told.slice(1)).toEqual([{ lost: 'CONNECTION_LOST' }, { lost: 'FORWARD_REFUSED' }, { listening: bind }]);
+  });
+
+  test('gives up a port that the server chose once it is refused too often, for another one', async () => {
+    const carrier = await anUpCarrier();
+    const { told } = listen(carrier, { ...bind, port: 0 });
+    await clock.advance(60_000);
+    dial.nextRefusals = Array.from({ length: 6 }, () => FORWARD_REFUSED);
+    dial.last.lose();
+    await clock.advance(60_000);
+    expect(told.at(-1)).toEqual({ listening: { ...bind, port: 40_100 } });
+    expect(told.filter(({ lost }) => lost === 'FORWARD_REFUSED').length).toBe(6);
   });
 
   test('on a port that the server chose asks for the same one on the next link', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { beginLiveness, look, nextLookMs, prove, PROOF_MS } from '../../src/link/liveness.ts';
+import { answered, beginLiveness, look, nextLookMs, prove, PROOF_MS } from '../../src/link/liveness.ts';
 import type { KeepaliveRules } from '../../src/link/liveness.ts';
 
 const RULES: KeepaliveRules = { intervalMs: 15_000, maxMissed: 3 };
@@ -77,23 +77,31 @@ describe('a proof', () => {
     expect(play([], 100_000, RULES, 20_000)).toEqual({ pingsMs: [15_000, 20_000], deadMs: 24_000 });
   });
 
-  test('is given by any byte', () => {
-    const { deadMs } = play([23_999], 60_000, RULES, 20_000);
-    expect(deadMs).toBeNull();
+  test('is given by a byte, once what waited in this machine has been read', () => {
+    expect(play([23_999], 60_000, RULES, 20_000).deadMs).toBeNull();
   });
 
-  test('is not given by what came before it', () => {
-    expect(play([19_999], 60_000, RULES, 20_000).deadMs).toBe(24_000);
+  test.each([19_999, 20_001, 20_999])(
+    'is not given by a byte read at %i ms, which may be as old as the sleep',
+    (atMs) => {
+      expect(play([atMs], 60_000, RULES, 20_000).deadMs).toBe(24_000);
+    },
+  );
+
+  test('is given at once by the answer to a ping sent since, and not by one to an older ping', () => {
+    const asked = prove(beginLiveness(0, 0, RULES), 1_000, 0, PROOF_MS).liveness;
+    expect(answered(asked, 999)).toEqual(asked);
+    expect(nextLookMs(answered(asked, 1_000))).toBe(15_000);
   });
 
   test('that is asked for twice is not put off', () => {
     const first = prove(beginLiveness(0, 0, RULES), 1_000, 0, PROOF_MS).liveness;
     const second = prove(first, 3_000, 0, PROOF_MS).liveness;
-    expect(nextLookMs(second)).toBe(1_000 + PROOF_MS);
+    expect(second.proof).toEqual({ sinceMs: 1_000, byMs: 1_000 + PROOF_MS, settled: true });
   });
 
   test('is asked for when a look comes so late that this process cannot have run', () => {
     const late = look(beginLiveness(0, 0, RULES), 3_600_000, 0, RULES);
-    expect([late.verdict, nextLookMs(late.liveness)]).toEqual(['ping', 3_600_000 + PROOF_MS]);
+    expect([late.verdict, late.liveness.proof?.byMs]).toEqual(['ping', 3_600_000 + PROOF_MS]);
   });
 });
