@@ -220,12 +220,12 @@ export const profileSchema = fields({
       example: '1',
     },
   ),
-  after: field(
-    z
-      .array(line.regex(PROFILE_NAME, 'is no name of a profile'))
-      .refine((names) => names.length === 0, '`after` is not supported yet'),
-    { type: 'list of profile names', help: 'Profiles that must be up first.', default: '[]', example: '[vpn]' },
-  ),
+  after: field(z.array(line.regex(PROFILE_NAME, 'is no name of a profile')), {
+    type: 'list of profile names',
+    help: 'Profiles that must be up first.',
+    default: '[]',
+    example: '[vpn]',
+  }),
   hooks: field(
     fields({
       up: field(hook, hookRow('when the tunnel is up')),

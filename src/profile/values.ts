@@ -156,16 +156,14 @@ export const fingerprints = z.union([
 ]);
 
 /** The value is never part of the message: somebody may have written the secret itself here. */
-export const secretWord = z
-  .string()
-  .transform((text, context): SecretSource =>
-    text === 'keychain' || text === 'vault' || text === 'prompt'
-      ? { kind: text }
-      : reject(
-          context,
-          'must be keychain, vault, prompt, command: […] or file: PATH; a secret itself never stands in a profile',
-        ),
+export const secretWord = z.string().transform((text, context): SecretSource => {
+  if (text === 'keychain' || text === 'prompt') return { kind: text };
+  if (text === 'vault') return reject(context, '`vault` is not supported yet');
+  return reject(
+    context,
+    'must be keychain, vault, prompt, command: […] or file: PATH; a secret itself never stands in a profile',
   );
+});
 
 /** Records why a value cannot be read; what it returns is never seen. */
 export function reject(context: z.core.$RefinementCtx, message: string): never {
