@@ -12,12 +12,13 @@ export class MemoryKeeper {
   readonly #wanted: () => readonly WantedTunnel[];
   readonly #onProblem: (message: string) => void;
   readonly #ports = new Map<string, Map<string, number>>();
+  /** Tunnels whose ports were chosen here rather than read. */
+  readonly #chosen = new Set<string>();
   #authSock: string | undefined;
   #queued: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
   #frozen = false;
   #recalled: Promise<SupervisorMemory> | undefined;
-  #found: SupervisorMemory = NOTHING_REMEMBERED;
   #owner = false;
 
   /** @param wanted what is wanted at the moment of writing */
@@ -44,6 +45,7 @@ export class MemoryKeeper {
     if (this.port(tunnel, forward) === port) return;
     const ports = this.#ports.get(tunnel) ?? new Map<string, number>();
     this.#ports.set(tunnel, ports.set(forward, port));
+    this.#chosen.add(tunnel);
     void this.save();
   }
 
@@ -83,23 +85,31 @@ export class MemoryKeeper {
       for (const [tunnel, ports] of Object.entries(memory.ports)) {
         this.#ports.set(tunnel, new Map([...Object.entries(ports), ...(this.#ports.get(tunnel) ?? [])]));
       }
-      this.#found = memory;
+      return memory;
     } catch (error) {
       this.#onProblem(asTunnelError(error).message);
+      return NOTHING_REMEMBERED;
     }
-    return this.#found;
   }
 
   async #write(): Promise<void> {
     await this.recall(); // what was never read must not be written over
     this.#queued = undefined;
     const ports = Object.fromEntries([...this.#ports].map(([name, kept]) => [name, Object.fromEntries(kept)]));
-    const wanted = this.#owner ? this.#wanted() : this.#found.wanted;
-    const authSock = this.#owner ? this.#authSock : this.#found.authSock;
     try {
-      await this.#store.save({ wanted, ...(authSock === undefined ? {} : { authSock }), ports });
+      if (!this.#owner) return await this.#writePorts(ports);
+      const authSock = this.#authSock === undefined ? {} : { authSock: this.#authSock };
+      await this.#store.save({ wanted: this.#wanted(), ...authSock, ports });
     } catch (error) {
       this.#onProblem(asTunnelError(error).message);
     }
+  }
+
+  /** Another supervisor may own the rest: what it wrote last is kept. The moment between read and write stays a race. */
+  async #writePorts(ports: SupervisorMemory['ports']): Promise<void> {
+    const own = Object.fromEntries(Object.entries(ports).filter(([tunnel]) => this.#chosen.has(tunnel)));
+    if (this.#chosen.size === 0) return;
+    const { memory } = await this.#store.load();
+    await this.#store.save({ ...memory, ports: { ...memory.ports, ...own } });
   }
 }

@@ -55,7 +55,8 @@ export async function resolveOne(resolve: Resolve, wanted: WantedTunnel): Promis
 
 export function secondFile(name: string, running: string, other: string): TunnelError {
   const hint = 'Rename one of the files, or bring the other tunnel down first.';
-  return new TunnelError('USAGE', `Cannot run ${other} as ${name}: that name belongs to ${running}`, { hint });
+  const owner = running === '' ? 'a tunnel that runs without a file' : running;
+  return new TunnelError('USAGE', `Cannot run ${other} as ${name}: that name belongs to ${owner}`, { hint });
 }
 
 function circle(way: readonly string[]): TunnelError {

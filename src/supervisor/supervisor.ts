@@ -191,6 +191,7 @@ export class TunnelSupervisor {
    * nothing but chosen ports is kept. Never rejects: what cannot be started is said.
    */
   async restore(): Promise<void> {
+    this.#memory.heedAuthSock(this.#deps.authSock); // of whoever started this supervisor: later than what is remembered
     const { wanted } = await this.#memory.takeOver();
     const found = await Promise.all(wanted.map((one) => this.#findAgain(one)));
     const wishes = found.filter((wish) => wish !== undefined);

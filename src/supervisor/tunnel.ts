@@ -123,7 +123,7 @@ export class Tunnel {
     this.changed();
     await this.#dismantle(drainMs);
     this.#wish = 'stopped';
-    this.#announcer.flush();
+    this.#guard(() => this.#announcer.flush());
   }
 
   /** Resolves once no hook runs or waits. */

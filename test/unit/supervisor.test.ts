@@ -447,6 +447,7 @@ describe('the memory', () => {
     stage.store.refuses = new TunnelError('FILE', 'Cannot write wanted.json: the disk is full');
     const supervisor = new TunnelSupervisor(stage.deps);
     const events = heard(supervisor);
+    await supervisor.restore();
     await supervisor.up({ names: ['mail'] }, caller);
     await supervisor.up({ names: ['web'] }, caller);
     expect(notes(events)).toEqual(['error Cannot write wanted.json: the disk is full']);
