@@ -1,0 +1,26 @@
+import { formatEndpoint } from '../model/endpoint.ts';
+import { bindsOverlap } from '../model/overlap.ts';
+import type { ForwardPlan, Plan } from '../model/plan.ts';
+
+/** Two forwards of different plans that want one port. */
+export interface BindConflict {
+  readonly first: { readonly plan: string; readonly forward: string };
+  readonly second: { readonly plan: string; readonly forward: string };
+  /** The bind address of the second, as written. */
+  readonly bind: string;
+}
+
+/** Every pair of forwards in different plans whose bind addresses overlap; within one plan the profile's parser has looked. */
+export function bindConflicts(plans: readonly Plan[]): readonly BindConflict[] {
+  const all = plans.flatMap((plan) => plan.forwards.map((forward) => ({ plan: plan.name, forward })));
+  return all.flatMap((second, index) =>
+    all
+      .slice(0, index)
+      .filter((first) => first.plan !== second.plan && bindsOverlap(first.forward.bind, second.forward.bind))
+      .map((first) => ({ first: named(first), second: named(second), bind: formatEndpoint(second.forward.bind) })),
+  );
+}
+
+function named({ plan, forward }: { readonly plan: string; readonly forward: ForwardPlan }): BindConflict['first'] {
+  return { plan, forward: forward.name };
+}
