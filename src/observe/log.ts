@@ -16,6 +16,8 @@ export interface EventLogOptions {
   readonly clock: Clock;
   /** Makes the folder of `path`, or throws why not. */
   readonly makeFolder: () => Promise<void>;
+  /** Told why lines were lost: once for each reason. */
+  readonly onProblem: (message: string) => void;
   readonly rotateBytes?: number;
 }
 
@@ -30,17 +32,11 @@ export class EventLog {
   #pendingBytes = 0;
   #dropped = 0;
   #writing: Promise<void> | undefined;
-  #onProblem: (message: string) => void = () => undefined;
   readonly #said = new Set<string>();
 
   constructor(options: EventLogOptions) {
     this.#options = options;
     this.#folding = new Folding(options.clock, (event) => this.#add(event));
-  }
-
-  /** One reader: it hears each reason for which lines were lost once. */
-  onProblem(callback: (message: string) => void): void {
-    this.#onProblem = callback;
   }
 
   /** Returns at once; the line follows as fast as the disk takes it. */
@@ -112,7 +108,7 @@ export class EventLog {
     const key = error instanceof Error && 'code' in error ? String(error.code) : why;
     if (this.#said.has(key)) return;
     this.#said.add(key);
-    this.#onProblem(`Cannot write the log ${this.#options.path}: ${why}`);
+    this.#options.onProblem(`Cannot write the log ${this.#options.path}: ${why}`);
   }
 }
 

@@ -25,6 +25,8 @@ export interface SupervisorDeps {
   readonly store: StateStore;
   /** Keeps the events on disk; null keeps none. The supervisor closes it. */
   readonly log: EventSink | null;
+  /** Parts that serve all tunnels say through this what belongs to none: the keychain is missing, and the like. */
+  readonly onNotes: (say: (level: NoteLevel, message: string) => void) => void;
   /** SSH_AUTH_SOCK of this process: what counts before the first caller. */
   readonly authSock: string | undefined;
   /** The addresses that this machine has now, in one text: a change of it is a change of the network. */
@@ -51,7 +53,5 @@ export interface StateStore {
 
 export interface EventSink {
   write(event: StatusEvent): void;
-  /** Calls back with a sentence when it cannot keep events: once for each reason. */
-  onProblem(callback: (message: string) => void): void;
   close(): Promise<void>;
 }

@@ -55,7 +55,7 @@ export class TunnelSupervisor {
     this.questions = new Questions(deps.clock, (tunnel) => this.#running.get(tunnel)?.tunnel.changed());
     const sayOnce = onceEach((message) => this.#note('error', message));
     this.#memory = new MemoryKeeper(deps.store, () => this.#wanted(), sayOnce);
-    deps.log?.onProblem(sayOnce);
+    deps.onNotes((level, message) => this.#note(level, message));
     this.#wake = new WakeWatch(
       deps.clock,
       () => deps.networkNow(),

@@ -129,9 +129,10 @@ describe('the log', () => {
     const path = join(dir, 'log', 'tunnel.jsonl');
     const clock = new FakeClock();
     const makeFolder = (): Promise<void> => ensurePrivateFolder(join(dir, 'log'));
-    const log = new EventLog({ path, clock, makeFolder, ...(rotateBytes === undefined ? {} : { rotateBytes }) });
     const problems: string[] = [];
-    log.onProblem((message) => problems.push(message.replaceAll(dir, 'DIR')));
+    const onProblem = (message: string): void => void problems.push(message.replaceAll(dir, 'DIR'));
+    const size = rotateBytes === undefined ? {} : { rotateBytes };
+    const log = new EventLog({ path, clock, makeFolder, onProblem, ...size });
     return { log, clock, path, problems };
   }
 

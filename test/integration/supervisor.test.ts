@@ -37,6 +37,7 @@ beforeEach(async () => {
     refuseConflicts: () => undefined,
     store: new SeenStore(),
     log: null,
+    onNotes: () => undefined,
     authSock: undefined,
   });
 });

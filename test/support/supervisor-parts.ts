@@ -284,6 +284,7 @@ export class Stage {
       sameForward,
       store: this.store,
       log: null,
+      onNotes: () => undefined,
       authSock: undefined,
       networkNow: () => this.network,
     };
