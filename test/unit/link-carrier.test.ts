@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LoginBudget } from '../../src/link/budget.ts';
 import { LinkCarrier, RENEW_DRAIN_MS } from '../../src/link/link-carrier.ts';
-import type { Channel, ChannelSink } from '../../src/link/transport.ts';
+import type { CarrierDeps } from '../../src/link/login.ts';
+import type { Channel, ChannelSink, Dial } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import type { Plan } from '../../src/model/plan.ts';
@@ -15,7 +16,6 @@ const NEEDS_PERSON = new TunnelError('NEEDS_PERSON', 'Cannot log in as alice: no
 const TARGET_REFUSED = new TunnelError('TARGET_REFUSED', 'Cannot reach pop.example.org:110: refused');
 const FORWARD_REFUSED = new TunnelError('FORWARD_REFUSED', 'Cannot listen on the server at localhost:8080: refused');
 const CHANNEL_TIMEOUT = new TunnelError('CHANNEL_TIMEOUT', 'Cannot reach pop.example.org:110: no answer');
-const never = new AbortController().signal;
 
 let clock: FakeClock;
 let dial: ScriptedDial;
@@ -27,7 +27,7 @@ beforeEach(() => {
   notes = [];
 });
 
-function aCarrier(facts: Partial<Plan> = {}): LinkCarrier {
+function aCarrier(facts: Partial<Plan> = {}, deps: Partial<CarrierDeps> = {}): LinkCarrier {
   return new LinkCarrier(aTunnelPlan({ name: 'pop', ...facts }), {
     dial: dial.dial,
     clock,
@@ -36,11 +36,12 @@ function aCarrier(facts: Partial<Plan> = {}): LinkCarrier {
     ask: () => Promise.reject(NEEDS_PERSON),
     agentSocket: () => '/run/agent',
     onNote: (message) => notes.push(message),
+    ...deps,
   });
 }
 
 /** An open that may fail while nobody looks: the test looks later. */
-function open(carrier: LinkCarrier, signal = never): Promise<Channel> {
+function open(carrier: LinkCarrier, signal = new AbortController().signal): Promise<Channel> {
   const opened = carrier.open(TARGET, CLIENT, signal);
   opened.catch(() => undefined);
   return opened;
@@ -125,16 +126,7 @@ describe('need', () => {
   test('what a dial waits for is waited for before the server hears of us', async () => {
     let go: () => void = () => undefined;
     const ready = new Promise<void>((resolve) => (go = resolve));
-    const carrier = new LinkCarrier(aTunnelPlan({ name: 'pop' }), {
-      dial: dial.dial,
-      clock,
-      random: () => 0,
-      budget: new LoginBudget(clock),
-      ask: () => Promise.reject(NEEDS_PERSON),
-      agentSocket: () => undefined,
-      onNote: () => undefined,
-      ready: () => ready,
-    });
+    const carrier = aCarrier({}, { ready: () => ready });
     carrier.need();
     await clock.advance(5_000);
     expect(dial.atMs).toEqual([]);
@@ -428,6 +420,40 @@ describe('the budget', () => {
     await clock.advance(2_000);
     expect(dial.atMs.slice(6)).toEqual([30_000, 31_000]);
   });
+
+  test.each([
+    ['a server that refuses the connection saw nothing of us', [aHop()], 60],
+    ['a jump host on the way to one did', [aHop(), aHop()], 6],
+    ['so may whatever a proxyCommand connects to', [aHop({ proxyCommand: 'nc %h %p' })], 6],
+  ])('%s', async (_, hops, tries) => {
+    dial.then(...Array.from({ length: 100 }, () => REFUSED));
+    const carrier = aCarrier({ hops });
+    void outcome(open(carrier)); // held, so that a try follows each 0.5 s
+    await clock.advance(29_999);
+    expect(dial.atMs.length).toBe(tries);
+  });
+});
+
+test('a path that flaps 20 times, up for 1.3 s and down for 0.7 s, serves its clients with one login each time', async () => {
+  const down = (): boolean => clock.nowMs() % 2_000 >= 1_300;
+  const flapping: Dial = (request) => (down() ? Promise.reject(REFUSED) : dial.dial(request));
+  const carrier = aCarrier({}, { dial: flapping });
+  carrier.need();
+  const served: Promise<string>[] = [];
+  for (let flap = 0; flap < 20; flap += 1) {
+    const leave = new AbortController();
+    const opened = open(carrier, leave.signal);
+    await clock.advance(1_300);
+    served.push(outcome(opened));
+    leave.abort(new Error('too late'));
+    dial.last.lose();
+    await clock.advance(700);
+  }
+  const windows = (await Promise.all(served)).filter((end) => end === 'fulfilled').length;
+  expect([windows >= 18, dial.atMs.length <= 25]).toEqual([true, true]);
+  const last = open(carrier);
+  await clock.advance(1_200);
+  expect(await outcome(last)).toBe('fulfilled');
 });
 
 describe('renew', () => {
@@ -493,7 +519,7 @@ describe('renew', () => {
   test('an old link that is lost while it drains is not dialled again', async () => {
     const carrier = await anUpCarrier();
     const old = dial.last;
-    (await open(carrier)).attach(aSink());
+    await open(carrier); // and never read: nothing tells that this channel ends
     carrier.renew(moved);
     await clock.advance(1_000);
     old.lose();
