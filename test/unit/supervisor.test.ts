@@ -149,6 +149,33 @@ describe('up', () => {
   });
 });
 
+describe('a loss', () => {
+  test('keeps the listeners, and the forward is retrying from then on, in the tries too', async () => {
+    const stage = new Stage();
+    stage.profile({ name: 'mail' });
+    const supervisor = new TunnelSupervisor(stage.deps);
+    const events = heard(supervisor);
+    await supervisor.up({ names: ['mail'] }, caller);
+    const carrier = stage.carrier('mail');
+    carrier.set({ phase: 'up' });
+    await settle();
+    const lost = new TunnelError('CONNECTION_LOST', 'Lost the connection to pop.example.org');
+    await stage.clock.advance(5_000);
+    carrier.set({ phase: 'retrying', lastError: lost, nextRetryAtMs: stage.clock.wallMs() + 500 });
+    await settle();
+    carrier.set({ phase: 'connecting', nextRetryAtMs: null });
+    await settle();
+    const told = events.flatMap((event) => (event.event === 'tunnel' ? [event.status] : []));
+    const lastError = { code: lost.code, message: lost.message, hint: lost.hint, at: '2026-01-01T00:00:05.000Z' };
+    expect(told.slice(2).map((row) => [row.state, row.since, row.nextRetryAt, row.lastError])).toEqual([
+      ['retrying', '2026-01-01T00:00:05.000Z', '2026-01-01T00:00:05.500Z', lastError],
+      ['retrying', '2026-01-01T00:00:05.000Z', null, lastError],
+    ]);
+    expect(told.at(-1)?.forwards[0]?.state).toBe('retrying');
+    expect(stage.forward('pop1110').calls).toEqual(['start', 'linkChanged', 'linkChanged']);
+  });
+});
+
 describe('a failure', () => {
   test('closes the listeners, and a person who asks again starts from the beginning', async () => {
     const stage = new Stage();
