@@ -86,8 +86,9 @@ export class Splice implements ChannelSink {
     this.#channelClosed = true;
     if (error !== undefined && this.#ending === 'done') this.#ending = error;
     if (this.#socketClosed) return this.#onEnd(this.#ending);
-    if (error === undefined) this.#closeSocket();
-    else this.#resetSocket();
+    // Its EOF had come: every byte for the peer is here and must arrive, which a reset would prevent.
+    if (error === undefined || this.#channelEof) this.#closeSocket();
+    else resetOrDestroy(this.#socket);
   }
 
   #fromSocket(chunk: Buffer): void {
@@ -125,15 +126,5 @@ export class Splice implements ChannelSink {
   #closeSocket(): void {
     this.#socket.resume(); // unread bytes in the kernel would turn the close into a reset that overtakes our data
     this.#socket.destroySoon();
-  }
-
-  /** The channel was cut. Where its EOF had come all bytes for the peer are here and are delivered before the reset. */
-  #resetSocket(): void {
-    const socket = this.#socket;
-    if (!this.#channelEof) return resetOrDestroy(socket);
-    if (this.#socketEof) return; // it closes by itself when the last byte is out
-    socket.resume();
-    if (socket.writableFinished) resetOrDestroy(socket);
-    else socket.once('finish', () => resetOrDestroy(socket));
   }
 }

@@ -58,6 +58,54 @@ async function join(onSocket: (socket: Socket) => void = () => undefined): Promi
   };
 }
 
+describe('a dialled socket as a channel', () => {
+  test('keeps what came before it has a reader, and tells a late one that it has closed', async () => {
+    await using target = await TcpTarget.start((socket) => void socket.end('early'));
+    const channel = await dialLocal(target.endpoint, new AbortController().signal);
+    const events: string[] = [];
+    const sink = {
+      data: (chunk: Buffer) => void events.push(String(chunk)),
+      end: () => void events.push('end'),
+      drain: () => void events.push('drain'),
+      closed: () => void events.push('closed'),
+    };
+    await eventually(() => target.accepted === 1);
+    channel.attach(sink);
+    await eventually(() => events.includes('end'));
+    channel.end();
+    await eventually(() => events.includes('closed'));
+    expect(events).toEqual(['early', 'end', 'closed']);
+
+    const gone = await dialLocal(target.endpoint, new AbortController().signal);
+    gone.abort();
+    await eventually(() => target.sockets.size === 0);
+    events.length = 0;
+    gone.attach(sink);
+    await eventually(() => events.includes('closed'));
+    gone.abort();
+    gone.end();
+    expect({ events, write: gone.write(Buffer.from('late')) }).toEqual({ events: ['closed'], write: true });
+  });
+
+  test('is given up with its signal', async () => {
+    await using target = await TcpTarget.start(() => undefined);
+    const stopped = new TunnelError('STOPPED', 'Stopped');
+    const stop = new AbortController();
+    const dialled = dialLocal(target.endpoint, stop.signal);
+    stop.abort(stopped);
+    await expect(dialled).rejects.toBe(stopped);
+    await expect(dialLocal(target.endpoint, stop.signal)).rejects.toBe(stopped);
+  });
+
+  test.each([
+    [{ kind: 'unix', path: '/nowhere/a.sock' }, 'TARGET_REFUSED', 'unix:/nowhere/a.sock: No such file or directory'],
+    [{ kind: 'tcp', host: 'no..where', port: 1 }, 'NAME_UNRESOLVED', 'no..where:1: '],
+  ] as const)('of %o fails in plain words', async (endpoint, code, words) => {
+    const error: unknown = await dialLocal(endpoint, new AbortController().signal).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code, message: expect.stringContaining(`Cannot connect to ${words}`) as string });
+  });
+});
+
 describe('a splice', () => {
   test('carries bytes both ways and counts them', async () => {
     await using pair = await join(echo);
@@ -117,18 +165,24 @@ describe('a splice', () => {
     expect(await pair.ended).toBe(lost);
   });
 
-  test('delivers all of a finished answer before it resets the client, when the link is lost after the end of it', async () => {
-    await using pair = await join();
-    const whole = Buffer.alloc(16 * MIB, 'x');
-    pair.splice.data(whole);
-    pair.splice.end();
-    pair.channel.cut(lost);
-    expect(pair.accepted.writableLength, 'bytes that are still here when the link is lost').toBeGreaterThan(0);
-    const near = await transcript(pair.near);
-    expect({ bytes: near.text.length, end: near.end }).toEqual({ bytes: whole.length, end: 'FIN' });
-    expect(await pair.ended).toBe(lost);
-    await eventually(() => (pair.near.write('more'), pair.near.errored !== null), { what: 'a reset' });
-  });
+  test.each([
+    ['the link is lost after the end of it', lost, lost],
+    ['the far side has closed both ways', undefined, 'done'],
+  ])(
+    'delivers all of a finished answer when %s; what the client writes then meets a reset',
+    async (_when, cut, ending) => {
+      await using pair = await join();
+      const whole = Buffer.alloc(16 * MIB, 'x');
+      pair.splice.data(whole);
+      pair.splice.end();
+      pair.channel.cut(cut);
+      expect(pair.accepted.writableLength, 'bytes that are still here when the channel closes').toBeGreaterThan(0);
+      const near = await transcript(pair.near);
+      expect({ bytes: near.text.length, end: near.end }).toEqual({ bytes: whole.length, end: 'FIN' });
+      expect(await pair.ended).toBe(ending);
+      await eventually(() => (pair.near.write('more'), pair.near.errored !== null), { what: 'a reset' });
+    },
+  );
 
   test('flushes what is queued for a slow client when both ends of the far side close at once', async () => {
     await using pair = await join();

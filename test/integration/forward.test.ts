@@ -368,9 +368,11 @@ describe('closing', () => {
 
   test('before the first bind has ended leaves nothing listening', async () => {
     const it = aForward(ANY_PORT, { plan: { bind: { ...ANY_PORT, host: 'localhost' } } });
-    const started = it.forward.start();
-    await it.forward.close(0);
+    const order: string[] = [];
+    const started = it.forward.start().then(() => order.push('bind has ended'));
+    await it.forward.close(0).then(() => order.push('closed'));
     await started;
+    expect(order).toEqual(['bind has ended', 'closed']);
     expect({ listening: it.forward.facts.listening, bound: it.boundPorts, needs: it.carrier.needs }).toEqual({
       listening: false,
       bound: [],

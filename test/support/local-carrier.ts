@@ -87,7 +87,7 @@ export class LocalCarrier implements Carrier {
   }
 }
 
-/** A channel that a test can cut with an error, as the loss of a link does. Closed once, by whichever comes first. */
+/** A channel that a test can close, as the far side or the loss of a link does. Closed once, by whichever comes first. */
 export class CutChannel implements Channel {
   readonly #inner: Channel;
   readonly #onClosed: () => void;
@@ -102,7 +102,8 @@ export class CutChannel implements Channel {
     this.#onClosed = onClosed;
   }
 
-  cut(reason: TunnelError): void {
+  /** Without a reason: the far side has closed both directions in order. */
+  cut(reason?: TunnelError): void {
     this.#close(reason);
     this.#inner.abort();
   }
