@@ -165,7 +165,7 @@ export class HopConnection {
   #readPreamble(): void {
     const read = (chunk: Buffer): void => {
       this.#preamble += chunk.toString('latin1', 0, PREAMBLE_BYTES - this.#preamble.length);
-      if (this.#phase === 'banner' && /^SSH-.*\n/m.test(this.#preamble)) this.#phase = 'key exchange';
+      if (this.#phase === 'banner' && /^SSH-[^\n]*\n/m.test(this.#preamble)) this.#phase = 'key exchange';
       if (this.#phase !== 'banner' || this.#preamble.length >= PREAMBLE_BYTES) this.stream.removeListener('data', read);
     };
     this.stream.prependListener('data', read);
