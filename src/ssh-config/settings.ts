@@ -97,9 +97,6 @@ export function readSettings(source: SshSettings['source'], said: OptionValues, 
   };
 }
 
-/** Settings of a host about which nothing is read: `sshConfig: none`. */
-export const NO_SETTINGS: SshSettings = readSettings('none', new Map(), new Map());
-
 const HONOURED = new Set(
   `host hostname port user identityfile identitiesonly identityagent certificatefile proxyjump proxycommand hostkeyalias
   userknownhostsfile globalknownhostsfile stricthostkeychecking hashknownhosts updatehostkeys ciphers macs kexalgorithms
@@ -263,3 +260,6 @@ function rekey(value: string | null): Pick<SshSettings, 'rekeyBytes' | 'rekeySec
   const bytes = match === null ? 0 : Number(match[1]) * (scale[match[2]?.toUpperCase() ?? ''] ?? 1);
   return { rekeyBytes: bytes === 0 ? null : bytes, rekeySeconds: seconds(time) };
 }
+
+/** Settings of a host about which nothing is read: `sshConfig: none`. */
+export const NO_SETTINGS: SshSettings = readSettings('none', new Map(), new Map());

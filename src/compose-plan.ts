@@ -1,0 +1,183 @@
+import { access, stat } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { pathFacts, type Paths } from './files/paths.ts';
+import { findProfile, readProfileText, type ProfileFile } from './files/profiles.ts';
+import { isTrusted } from './files/trusted.ts';
+import { TunnelError, type Problem } from './model/failure.ts';
+import type { Plan } from './model/plan.ts';
+import type { HopSpec, Profile } from './model/profile.ts';
+import type { Caller } from './model/request.ts';
+import { hopChain, type HopChain } from './plan/hops.ts';
+import { resolvePlan } from './plan/resolve.ts';
+import { needsTrust } from './profile/needs-trust.ts';
+import { parseProfile, type ProfileLines } from './profile/parse.ts';
+import { readWithoutSsh } from './ssh-config/fallback.ts';
+import { querySsh, type ConfigChoice } from './ssh-config/query.ts';
+import { NO_SETTINGS, type SshSettings } from './ssh-config/settings.ts';
+import { expandHome, type LocalFacts } from './ssh-config/tokens.ts';
+
+export interface PlanOptions {
+  /** HOME, and what ssh_config may ask for. Default: that of the process. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The program that is asked for ssh_config. Default: `ssh`, found by PATH. */
+  readonly ssh?: string;
+}
+
+/** Finds, reads and resolves one profile. */
+export type PlanResolver = (nameOrPath: string, caller: Pick<Caller, 'cwd'>) => Promise<Plan>;
+
+/**
+ * Makes the resolver of a home. Each call reads everything afresh: the profile, ssh_config, what is trusted.
+ * It rejects with PROFILE_NOT_FOUND, PROFILE_INVALID (with every problem), PROFILE_UNTRUSTED, FILE, TIMED_OUT (ssh -G).
+ */
+export function planResolver(paths: Paths, options: PlanOptions = {}): PlanResolver {
+  return async (nameOrPath, { cwd }) => {
+    const found = await findProfile(nameOrPath, cwd, paths);
+    const text = await readProfileText(found.file);
+    const { profile, lines } = parsed(text, found.file);
+    await refuseUntrusted(found, text, profile, paths);
+    return planAt(profile, found, lines, options);
+  };
+}
+
+/**
+ * Resolves a profile that a program made itself; relative paths in it begin in the home.
+ * @throws PROFILE_INVALID, TIMED_OUT
+ */
+export function planOfProfile(profile: Profile, name: string, options: PlanOptions = {}): Promise<Plan> {
+  return planAt(profile, { name, file: '' }, () => ({ line: 1, column: 1 }), options);
+}
+
+/** Every problem of a profile's text, as it stands in the file or is about to: none means that it would come up as written. */
+export async function checkProfileText(
+  text: string,
+  file: string,
+  options: PlanOptions = {},
+): Promise<readonly Problem[]> {
+  const name = basename(file).replace(/\.ya?ml$/, '');
+  try {
+    const { profile, lines } = parsed(text, file);
+    await planAt(profile, { name, file }, lines, options);
+    return [];
+  } catch (error) {
+    if (error instanceof TunnelError && error.problems.length > 0) return error.problems;
+    throw error;
+  }
+}
+
+/** Every problem of a profile's file, one that cannot be read among them. @throws PROFILE_NOT_FOUND, FILE, TIMED_OUT */
+export async function validateProfile(file: string, options: PlanOptions = {}): Promise<readonly Problem[]> {
+  try {
+    return await checkProfileText(await readProfileText(file), file, options);
+  } catch (error) {
+    if (error instanceof TunnelError && error.problems.length > 0) return error.problems;
+    throw error;
+  }
+}
+
+function parsed(text: string, file: string): { readonly profile: Profile; readonly lines: ProfileLines } {
+  const result = parseProfile(text, file);
+  if (!result.ok) throw invalid(file, result.problems);
+  return result;
+}
+
+function invalid(file: string, problems: readonly Problem[]): TunnelError {
+  const [first, ...others] = problems;
+  const count = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  const where = first === undefined ? '' : `line ${first.line}, column ${first.column}: ${first.message}${count}`;
+  return new TunnelError('PROFILE_INVALID', `Cannot use the profile ${file === '' ? 'given' : file}: ${where}`, {
+    problems,
+  });
+}
+
+/** A file of a working directory belongs to whoever wrote it: what it may do by itself has bounds. */
+async function refuseUntrusted(found: ProfileFile, text: string, profile: Profile, paths: Paths): Promise<void> {
+  if (found.origin !== 'project') return;
+  const reasons = [...needsTrust(profile), ...(await foreignOwner(found.file))];
+  if (reasons.length === 0 || (await isTrusted(found.file, text, paths))) return;
+  throw new TunnelError(
+    'PROFILE_UNTRUSTED',
+    `Cannot use ${found.file} before it is trusted: it ${reasons.join(', ')}`,
+    {
+      hint: `Read it, then run \`tunnel trust ${found.file}\`.`,
+    },
+  );
+}
+
+/** In a shared folder (/tmp/.tunnel) somebody else could put a profile under a name of ours. */
+async function foreignOwner(file: string): Promise<string[]> {
+  if (process.platform === 'win32') return [];
+  const { uid } = await stat(file);
+  return uid === userInfo().uid || uid === 0 ? [] : ['belongs to another user'];
+}
+
+async function planAt(
+  profile: Profile,
+  { name, file }: Pick<ProfileFile, 'name' | 'file'>,
+  lines: ProfileLines,
+  options: PlanOptions,
+): Promise<Plan> {
+  const env = options.env ?? process.env;
+  const local = localFacts(env);
+  const place = { file, ...lines(['via']) };
+  const chain = await chainOf(profile, file, local, options).catch((error: unknown) => {
+    if (!(error instanceof TunnelError) || error.code !== 'PROFILE_INVALID') throw error;
+    const { message, cause, hint } = error;
+    throw new TunnelError('PROFILE_INVALID', message, { cause, hint, problems: [{ ...place, message }] });
+  });
+  const resolved = resolvePlan(profile, chain, { name, file, local, systemSshDir: systemSshDir(env) });
+  if (resolved.ok) return resolved.plan;
+  throw invalid(
+    file,
+    resolved.problems.map(({ path, message }) => ({ file, ...lines(path), message })),
+  );
+}
+
+async function chainOf(profile: Profile, file: string, local: LocalFacts, options: PlanOptions): Promise<HopChain> {
+  const config = await configChoice(profile, file, local);
+  const ssh = options.ssh ?? 'ssh';
+  const query = async (spec: HopSpec): Promise<SshSettings> => {
+    if (config.kind === 'none') return NO_SETTINGS;
+    const answer = await querySsh(spec, { ssh, config, env: local.env });
+    return (
+      answer ??
+      readWithoutSsh(spec, config, { home: local.home, systemFile: join(systemSshDir(local.env), 'ssh_config') })
+    );
+  };
+  return hopChain(profile.via ?? [], query);
+}
+
+/**
+ * ssh finds the home in the user database and ignores HOME. Where the two differ (sudo, containers, a home for a try-out)
+ * everything of ours follows HOME, so ssh is told to read the file there, or none.
+ */
+async function configChoice({ sshConfig }: Profile, file: string, { home }: LocalFacts): Promise<ConfigChoice> {
+  if (sshConfig === 'none') return { kind: 'none' };
+  if (sshConfig !== undefined) {
+    return { kind: 'file', file: expandHome(sshConfig, home, file === '' ? home : dirname(file)) };
+  }
+  if (home === userInfo().homedir) return { kind: 'usual' };
+  const own = join(home, '.ssh', 'config');
+  const there = await access(own).then(
+    () => true,
+    () => false, // absent, or not ours to read: then it says nothing
+  );
+  return there ? { kind: 'file', file: own } : { kind: 'none' };
+}
+
+function localFacts(env: NonNullable<PlanOptions['env']>): LocalFacts {
+  const { username, uid } = userInfo();
+  const home = env['HOME'];
+  return {
+    user: username,
+    uid,
+    home: home === undefined || home === '' ? pathFacts().home : home,
+    hostName: hostname(),
+    env,
+  };
+}
+
+function systemSshDir(env: NonNullable<PlanOptions['env']>): string {
+  return process.platform === 'win32' ? join(env['ProgramData'] ?? 'C:\\ProgramData', 'ssh') : '/etc/ssh';
+}
