@@ -4,12 +4,13 @@ import type { WantedTunnel } from '../model/memory.ts';
 
 /** Whether the argument names a file rather than a profile (product.md section 3). */
 export function isPath(nameOrPath: string): boolean {
-  return /[/\\]|\.ya?ml$/i.test(nameOrPath);
+  const backslash = process.platform === 'win32' && nameOrPath.includes('\\');
+  return backslash || nameOrPath.includes('/') || /\.ya?ml$/.test(nameOrPath);
 }
 
 /** The name under which a profile runs: of a path its base name. */
 export function tunnelName(nameOrPath: string): string {
-  return isPath(nameOrPath) ? basename(nameOrPath.replaceAll('\\', '/')).replace(/\.ya?ml$/i, '') : nameOrPath;
+  return isPath(nameOrPath) ? basename(nameOrPath).replace(/\.ya?ml$/, '') : nameOrPath;
 }
 
 /** How the profile is found again later, wherever that is asked from. */

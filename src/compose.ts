@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { composeEngine } from './compose-engine.ts';
+import { planResolver } from './compose-plan.ts';
+import { appendKnownHost, readKnownHosts } from './files/known-hosts.ts';
+import { appPaths, pathFacts, type Paths } from './files/paths.ts';
+import { ensurePrivateFolder } from './files/private-folder.ts';
+import { listProfiles, readProfileText } from './files/profiles.ts';
+import { StateFile } from './files/state.ts';
+import type { Dial } from './link/transport.ts';
+import { TunnelError } from './model/failure.ts';
+import type { Plan } from './model/plan.ts';
+import { EventLog } from './observe/log.ts';
+import { parseProfile } from './profile/parse.ts';
+import { bindConflicts } from './plan/conflicts.ts';
+import type { NoteLevel, SupervisorDeps } from './supervisor/deps.ts';
+import { TunnelSupervisor } from './supervisor/supervisor.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Say = (level: NoteLevel, message: string) => void;
+
+export interface ComposeOptions {
+  /** Says where things live (TUNNEL_HOME, the XDG variables) and which agent there is. Default: that of the process. */
+  readonly env?: Env;
+  /** The places themselves. Default: by `env`. */
+  readonly paths?: Paths;
+  /** Shown by `snapshot`. Default: the package's own. */
+  readonly version?: string;
+  /** Keep the log file in the state folder. Default: true. */
+  readonly log?: boolean;
+}
+
+/**
+ * The real parts of a supervisor, wired: `new TunnelSupervisor(compose())`. Reads nothing of the home and opens nothing
+ * yet; what speaks SSH is loaded at the first dial.
+ */
+export function compose({
+  env = process.env,
+  paths = appPaths(pathFacts(env)),
+  ...options
+}: ComposeOptions = {}): SupervisorDeps {
+  const notes = new Notes();
+  const engine = composeEngine(() => loadDial(env, (message) => notes.say('warn', message)));
+  const { clock } = engine;
+  const { logFile } = paths;
+  return {
+    ...engine,
+    version: options.version ?? ownVersion(),
+    resolve: planResolver(paths, { env }),
+    listNames: profileLister(paths),
+    refuseConflicts,
+    store: new StateFile(paths.wantedFile),
+    log:
+      options.log === false
+        ? null
+        : new EventLog({
+            path: logFile,
+            clock,
+            makeFolder: () => ensurePrivateFolder(dirname(logFile)),
+            onProblem: (message) => notes.say('error', message),
+          }),
+    onNotes: (say) => notes.listen(say),
+    authSock: env['SSH_AUTH_SOCK'],
+  };
+}
+
+/** The supervisor of this home, as the daemon and `--foreground` run it. Nothing is restored yet. */
+export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelSupervisor {
+  return new TunnelSupervisor(compose({ paths, version, env }));
+}
+
+async function loadDial(env: Env, onNote: (message: string) => void): Promise<Dial> {
+  const [{ createDial }, { secretReader }, { DAEMON_DEADLINE_MS, Keychain }] = await Promise.all([
+    import('./ssh/dial.ts'),
+    import('./secrets/read.ts'),
+    import('./secrets/keychain.ts'),
+  ]);
+  const keychain = new Keychain({ deadlineMs: DAEMON_DEADLINE_MS });
+  return createDial({
+    readSecret: secretReader({ keychain, env, onNote }),
+    hostKeys: { read: readKnownHosts, append: appendKnownHost },
+  });
+}
+
+function profileLister(paths: Paths): SupervisorDeps['listNames'] {
+  return async (tag, { cwd }) => {
+    const found = await listProfiles(cwd, paths);
+    if (tag === undefined) return found.map(({ name }) => name);
+    const named = await Promise.all(found.map(async ({ name, file }) => ((await mayHaveTag(file, tag)) ? [name] : [])));
+    return named.flat();
+  };
+}
+
+/** A profile with mistakes that speaks of the tag counts: its mistakes are told then, rather than the profile left out. */
+async function mayHaveTag(file: string, tag: string): Promise<boolean> {
+  try {
+    const text = await readProfileText(file);
+    const parsed = parseProfile(text, file);
+    return parsed.ok ? parsed.profile.tags?.includes(tag) === true : text.includes(tag);
+  } catch (error) {
+    if (error instanceof TunnelError) return false; // what cannot be read has no tags
+    throw error;
+  }
+}
+
+/** @throws PROFILE_CONFLICT that names every clash */
+function refuseConflicts(plans: readonly Plan[]): void {
+  const clashes = bindConflicts(plans).map(
+    ({ first, second, bind }) =>
+      `${second.plan} (${second.forward}) and ${first.plan} (${first.forward}) both want ${bind}`,
+  );
+  if (clashes.length > 0) throw new TunnelError('PROFILE_CONFLICT', `Cannot run these together: ${clashes.join('; ')}`);
+}
+
+/** What parts have to say before somebody listens is kept for them: it is little, and it matters. */
+class Notes {
+  #listener: Say | undefined;
+  #waiting: [NoteLevel, string][] = [];
+
+  say(level: NoteLevel, message: string): void {
+    if (this.#listener === undefined) this.#waiting.push([level, message]);
+    else this.#listener(level, message);
+  }
+
+  listen(listener: Say): void {
+    this.#listener = listener;
+    for (const [level, message] of this.#waiting.splice(0)) listener(level, message);
+  }
+}
+
+/** The package's own version: of the sources and of `dist` alike, package.json is one folder up. */
+function ownVersion(): string {
+  const facts: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const named = typeof facts === 'object' && facts !== null && 'version' in facts ? facts.version : undefined;
+  return typeof named === 'string' ? named : 'unknown';
+}
