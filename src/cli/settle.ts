@@ -126,6 +126,8 @@ function late(verdict: Verdict, facts: SettleFacts, at: number, afterMs: number)
       return [failure(tunnel, { code: exitOf(code) === 7 ? code : 'TIMED_OUT', message, hint: keepsTrying({ hint }) })];
     }
     case 'undecided': {
+      const waiting = facts.tunnels.get(tunnel);
+      if (waiting?.state === 'waiting') return [failure(tunnel, needsPerson(waiting))];
       const message = `Cannot bring ${tunnel} up within ${spanText(afterMs)}: no answer yet`;
       return [failure(tunnel, { code: 'TIMED_OUT', message, hint: keepsTrying({ hint: '' }) })];
     }

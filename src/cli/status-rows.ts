@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { TunnelStatus } from '../model/status.ts';
-import { isPath, noSuchProfile, profileNames, tunnelName } from './catalog.ts';
+import { noSuchProfile, profileNames, tunnelName } from './catalog.ts';
 import type { Context } from './context.ts';
 import { stoppedRow, type StatusRow } from './render/status.ts';
+import { profileExists } from './stopped.ts';
 
 /** Every running tunnel; or the named ones in the order named, a stopped profile as a row of its own. @throws PROFILE_NOT_FOUND */
 export async function statusRows(
@@ -24,10 +23,4 @@ async function stopped(argument: string, running: readonly string[], context: Co
   const name = tunnelName(argument);
   if (await profileExists(argument, context)) return stoppedRow(name);
   throw noSuchProfile(argument, [...running, ...(await profileNames(context.paths, context.cwd))]);
-}
-
-/** Whether a name or a path leads to a profile: its content is not looked at. */
-export async function profileExists(argument: string, { paths, cwd }: Context): Promise<boolean> {
-  if (!isPath(argument)) return (await profileNames(paths, cwd)).includes(argument);
-  return existsSync(resolve(cwd, argument));
 }

@@ -39,6 +39,11 @@ export class Terminal {
     return stripVTControlCharacters(this.#raw).replaceAll('\r', '');
   }
 
+  /** Everything as it was sent, colours and cursor movements among it. */
+  get raw(): string {
+    return this.#raw;
+  }
+
   /** Waits until the text shows up after what the last `expect` found. @returns what was matched */
   async expect(what: string | RegExp, withinMs = 8_000): Promise<string> {
     const found = await eventually(

@@ -149,6 +149,10 @@ describe('when time is up', () => {
     });
   });
 
+  test('a question that nobody answered in time is 4', () => {
+    expect(outcome(facts([tunnel('a', 'waiting')], { attended: true, timeUpAfterMs: 1_000 }))).toEqual({ a: 4 });
+  });
+
   test('trouble with another exit code that goes on is 7 as well', () => {
     const status = tunnel('a', 'retrying', { lastError: fault('INTERNAL') });
     expect(outcome(facts([status], { timeUpAfterMs: 1_000 }))).toEqual({ a: 7 });

@@ -5,7 +5,7 @@ import { noSuchProfile, profileNames, tunnelName } from '../catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';
-import { profileExists } from '../status-rows.ts';
+import { profileExists } from '../stopped.ts';
 import { callerOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** As long as `up` waits: after the answers the tunnels still have to come up. */

@@ -7,7 +7,7 @@ import { parseLogLine } from '../log-line.ts';
 import { logLines } from '../log-reader.ts';
 import type { Options } from '../options.ts';
 import { eventLine } from '../render/event.ts';
-import { profileExists } from '../status-rows.ts';
+import { profileExists } from '../stopped.ts';
 
 /** `tunnel logs`: reads the files themselves, so it works whether or not a supervisor runs. */
 export async function run(args: readonly string[], options: Options, context: Context): Promise<void> {

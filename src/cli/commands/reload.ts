@@ -1,8 +1,8 @@
 import { cleanLine } from '../../model/clean.ts';
-import { TunnelError } from '../../model/failure.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { selection } from '../selection.ts';
+import { existing } from '../stopped.ts';
 import { callerOf, mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** `tunnel reload`: profiles read again; without a name those of all running tunnels. */
@@ -11,8 +11,8 @@ export async function run(args: readonly string[], options: Options, context: Co
   const { out, json, signal } = context;
   const tunnels = await withSupervisorIfRunning(context, async (client) => {
     if (client === undefined) {
-      if (chosen === undefined || 'all' in chosen) return [];
-      throw new TunnelError('NOT_RUNNING', 'Cannot reload: no supervisor is running');
+      if (chosen !== undefined) await existing(chosen, context);
+      return [];
     }
     const select = chosen ?? { all: true };
     const result = await client.call('reload', { select, caller: callerOf(context) }, signal);
@@ -20,7 +20,7 @@ export async function run(args: readonly string[], options: Options, context: Co
     return result.tunnels;
   });
   if (json) out.json({ version: 1, tunnels: tunnels.map(({ name, reloaded }) => ({ name, reloaded })) });
-  else if (tunnels.length === 0) out.say('No tunnel is running.');
+  else if (tunnels.length === 0) out.say('Nothing to reload: none of them runs.');
   for (const { name, reloaded } of json ? [] : tunnels) {
     out.data(`${cleanLine(name)}  ${reloaded ? 'reloaded' : 'unchanged'}`);
   }

@@ -7,7 +7,7 @@ import type { Options } from '../options.ts';
 import { changeText } from '../render/event.ts';
 import { spanText } from '../render/duration.ts';
 import { PLAIN } from '../theme.ts';
-import { profileExists } from '../status-rows.ts';
+import { profileExists } from '../stopped.ts';
 import { mentionWaiting, withSupervisorIfRunning } from '../supervisor.ts';
 import { notRunning, waitVerdict, type WaitFor } from '../wait-verdict.ts';
 
