@@ -8,7 +8,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/Failed to load keytar native addon/, 'its library cannot be loaded'],
   [/autolaunch D-Bus|DBUS_SESSION_BUS_ADDRESS|Could not connect: /, 'there is no desktop session (no D-Bus)'],
   [/org\.freedesktop\.secrets/, 'no keychain service runs in this session'],
-  [/Object does not exist at path|locked/i, 'it is locked, or there is none yet'],
+  [/Object does not exist at path|locked collection|is locked/i, 'it is locked, or there is none yet'],
   [/dismissed|cancel/i, 'unlocking it was declined'],
   [/User interaction is not allowed/, 'it is locked, and nobody can be asked to unlock it'],
 ];
