@@ -1,13 +1,12 @@
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan } from '../model/plan.ts';
-import { DEFAULTS } from '../model/profile.ts';
 import type { SecretName } from '../secrets/store.ts';
-import { formatHop, parseHop } from '../model/hop-spec.ts';
+import { formatHop } from '../model/hop-spec.ts';
 
-/** What a bare word stands for: the SSH server of the profile of that name. */
-export type ServerOf = (profile: string) => Promise<Pick<HopPlan, 'user' | 'host' | 'port'>>;
+/** The server that a word names: by ssh_config, or a profile's. */
+export type ServerOf = (word: string) => Promise<Pick<HopPlan, 'user' | 'host' | 'port'>>;
 
 const KINDS = ['password', 'passphrase', 'totp'] as const;
 
@@ -35,16 +34,7 @@ function guessKind(word: string): SecretName['kind'] {
 async function subjectOf(kind: SecretName['kind'], word: string, cwd: string, serverOf: ServerOf): Promise<string> {
   if (word === '') throw usage('Cannot store a secret: name what it is for');
   if (kind === 'passphrase') return word.startsWith('~/') ? join(homedir(), word.slice(2)) : resolve(cwd, word);
-  if (!word.includes('@') && !word.includes(':')) return serverSubject(await serverOf(word));
-  const server = parseHop(word);
-  if (server === undefined) throw usage(`Cannot read ${word}: write it like alice@pop.example.org`);
-  const { host, user = userInfo().username, port = DEFAULTS.port } = server;
-  return serverSubject({ host, user, port });
-}
-
-/** The subject by which a login asks for its password. */
-export function serverSubject(server: Pick<HopPlan, 'user' | 'host' | 'port'>): string {
-  return formatHop(server);
+  return formatHop(await serverOf(word)); // with its port always, as a login asks for its password
 }
 
 function usage(message: string): TunnelError {

@@ -1,5 +1,5 @@
 import { connectOrSpawn } from '../../daemon/spawn.ts';
-import { openStage, PROFILE, type Stage } from '../../demo/stage.ts';
+import { openStage, PROFILE } from '../../demo/stage.ts';
 import { appPaths, pathFacts } from '../../files/paths.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';

@@ -1,22 +1,22 @@
+import { readProfileText, writeProfile, type ProfileFile } from '../../files/profiles.ts';
 import { TunnelError, type Problem } from '../../model/failure.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { openCopy, type EditedCopy } from '../editor.ts';
-import { findProfile, isRunning, type ProfileFile } from '../profile-file.ts';
+import { isRunning, profileOf } from '../profile-file.ts';
 import { askYesNo } from '../prompts.ts';
 import { problemLines } from '../render/problems.ts';
 
 /** `tunnel edit NAME`: on a copy, checked before it takes the profile's place in one step. */
 export const run: Run = async ([argument = ''], _options, context) => {
-  const { readProfileText } = await import('../../files/profiles.ts');
-  const profile = await findProfile(argument, context);
+  const profile = await profileOf(argument, context);
   const before = await readProfileText(profile.file);
   const copy = await openCopy(profile.file, before, context.env);
   try {
     const after = await editUntilValid(profile, copy, context);
     const changed = after !== before;
     if (changed) await save(profile, before, after);
-    if (context.json) context.out.json({ version: 1, ...profile, changed });
+    if (context.json) context.out.json({ version: 1, name: profile.name, file: profile.file, changed });
     else await report(profile, changed, context);
   } finally {
     await copy.discard();
@@ -50,7 +50,6 @@ function mistakes({ length }: readonly Problem[]): string {
 }
 
 async function save({ file }: ProfileFile, before: string, after: string): Promise<void> {
-  const { readProfileText, writeProfile } = await import('../../files/profiles.ts');
   if ((await readProfileText(file)) !== before) {
     throw new TunnelError('FILE', `Cannot save ${file}: another program has changed it meanwhile`);
   }

@@ -1,9 +1,9 @@
-import { unlink } from 'node:fs/promises';
+import { removeProfile, type ProfileFile } from '../../files/profiles.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { findProfile, isRunning, type ProfileFile } from '../profile-file.ts';
+import { isRunning, profileOf } from '../profile-file.ts';
 import { askYesNo } from '../prompts.ts';
 import { callerOf, withSupervisorIfRunning } from '../supervisor.ts';
 
@@ -12,7 +12,7 @@ const DRAIN_MS = 10_000;
 
 /** `tunnel rm NAME`: deletes the file; never one whose tunnel runs, unless it may be taken down. */
 export const run: Run = async ([argument = ''], options, context) => {
-  const profile = await findProfile(argument, context);
+  const profile = await profileOf(argument, context);
   const running = await isRunning(profile.name, context);
   if (running && !options.flag('down')) {
     throw new TunnelError('USAGE', `Cannot remove ${profile.name}: it is running`, {
@@ -21,7 +21,7 @@ export const run: Run = async ([argument = ''], options, context) => {
   }
   if (!(await confirmed(profile, options, context))) return context.out.say('Nothing was removed.');
   if (running) await takeDown(profile.name, context);
-  await removeFile(profile.file);
+  await removeProfile(profile.file);
   if (context.json) context.out.json({ version: 1, name: profile.name, file: profile.file, removed: true });
   else context.out.say(`Removed ${profile.file}.`);
 };
@@ -41,13 +41,4 @@ function takeDown(name: string, context: Context): Promise<void> {
     const params = { select: { names: [name] }, drainMs: DRAIN_MS, caller: callerOf(context) };
     await client?.call('down', params, context.signal);
   });
-}
-
-async function removeFile(file: string): Promise<void> {
-  try {
-    await unlink(file);
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new TunnelError('FILE', `Cannot remove ${file}: ${why}`, { cause: thrown });
-  }
 }

@@ -7,11 +7,12 @@ import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { askSecret, askText } from '../prompts.ts';
 import { secretName } from '../secret-name.ts';
+import { serverOf } from '../server-plan.ts';
 
 /** `tunnel secret set|list|rm`: passwords and passphrases in the system's keychain. */
 export const run: Run = async ([action, ...words], options, context) => {
   const { openKeychain } = await import('../../compose-cli.ts');
-  const store = await openKeychain();
+  const store = openKeychain();
   switch (action) {
     case 'set':
       return await set(store, await nameFrom(words, context), options, context);
@@ -26,8 +27,7 @@ export const run: Run = async ([action, ...words], options, context) => {
 
 async function nameFrom(words: readonly string[], context: Context): Promise<SecretName> {
   const given = words.length > 0 ? words : [await askSubject(context)];
-  const { serverOfProfile } = await import('../../compose-cli.ts');
-  return secretName(given, context.cwd, (profile) => serverOfProfile(profile, context));
+  return secretName(given, context.cwd, (word) => serverOf(word, context));
 }
 
 async function askSubject(context: Context): Promise<string> {

@@ -1,0 +1,47 @@
+import { listProfiles, readProfileText, type ProfileFile } from '../../files/profiles.ts';
+import { FAILURES, asTunnelError, type Problem } from '../../model/failure.ts';
+import type { Run } from '../command.ts';
+import type { Context } from '../context.ts';
+import { profileOf } from '../profile-file.ts';
+import { problemLines } from '../render/problems.ts';
+
+/** `tunnel check [NAME]`: every mistake of one profile, or of all; 2 where there is one. */
+export const run: Run = async ([argument], _options, context) => {
+  const { out, json } = context;
+  const profiles =
+    argument === undefined ? await listProfiles(context.cwd, context.paths) : [await profileOf(argument, context)];
+  const results: Result[] = [];
+  for (const { name, file } of profiles) {
+    const problems = await problemsOf({ name, file }, context);
+    results.push({ name, file, problems });
+    if (json) continue;
+    for (const line of problemLines(problems, out.theme)) out.data(line);
+    if (problems.length === 0) out.data(`${out.theme.good('ok')}  ${name}  ${out.theme.dim(file)}`);
+  }
+  const problems = results.flatMap((result) => result.problems);
+  if (json) out.json({ version: 1, profiles: results.map(summary), problems });
+  else if (results.length === 0) out.say('There is no profile yet: `tunnel new` writes one.');
+  return problems.length === 0 ? 0 : FAILURES.PROFILE_INVALID.exit;
+};
+
+type Named = Pick<ProfileFile, 'name' | 'file'>;
+interface Result extends Named {
+  readonly problems: readonly Problem[];
+}
+
+function summary({ name, file, problems }: Result): unknown {
+  return { name, file, ok: problems.length === 0 };
+}
+
+/** A file that cannot be read is a problem of that file, and the others are still checked. */
+async function problemsOf({ file }: Named, context: Context): Promise<readonly Problem[]> {
+  const { checkText } = await import('../../compose-cli.ts');
+  try {
+    return await checkText(await readProfileText(file), file, context);
+  } catch (thrown) {
+    const { code, message, problems } = asTunnelError(thrown);
+    if (problems.length > 0) return problems;
+    if (code === 'INTERNAL' || code === 'INTERRUPTED') throw thrown;
+    return [{ file, line: 1, column: 1, message }];
+  }
+}

@@ -1,0 +1,104 @@
+import { appendKnownHost, removeKnownHost } from '../../files/known-hosts.ts';
+import { isProfilePath } from '../../files/profiles.ts';
+import { keyTypeOf } from '../../known-hosts/parse.ts';
+import { fingerprint, keyTypeTitle } from '../../known-hosts/verdict.ts';
+import { cleanLine } from '../../model/clean.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { Run } from '../command.ts';
+import type { Context } from '../context.ts';
+import type { Options } from '../options.ts';
+import { askYesNo } from '../prompts.ts';
+import { dialRequest } from '../login.ts';
+import { serverOf, serverPlan } from '../server-plan.ts';
+import { trustFile, untrustFile } from '../trust-profile.ts';
+
+/** `tunnel trust HOST|FILE`: records a host's key, or accepts a shared profile as it is now. */
+export const run: Run = async ([subject = ''], options, context) => {
+  if (isProfilePath(subject)) return trustFile(subject, options, context);
+  const { lookAtHostKey } = await import('../../compose-cli.ts');
+  const plan = await serverPlan(subject, context);
+  const offered = await lookAtHostKey(dialRequest(plan, context), context);
+  const wanted = wantedFingerprint(options);
+  if (offered.kind === 'known') {
+    const prints = offered.entries.map(({ key }) => fingerprint(key));
+    if (wanted !== undefined && !prints.includes(wanted)) throw otherKey(offered.name, prints.join(', '), wanted);
+    return tell({ name: offered.name, key: offered.entries[0]?.key, file: undefined }, context);
+  }
+  const { name, key, file, hashed } = offered;
+  if (wanted !== undefined && fingerprint(key) !== wanted) throw otherKey(name, fingerprint(key), wanted);
+  if (wanted === undefined && !(await agreed(name, key, options, context))) {
+    throw new TunnelError('HOST_KEY_UNKNOWN', `Nothing was recorded: the key of ${name} is not trusted`, { hint: '' });
+  }
+  await appendKnownHost(file, name, key, hashed);
+  tell({ name, key, file }, context);
+};
+
+/** `tunnel untrust HOST|FILE`. */
+export const untrust: Run = async ([subject = ''], options, context) => {
+  if (isProfilePath(subject)) return untrustFile(subject, context);
+  const { hostKeyPlaces } = await import('../../compose-cli.ts');
+  const { name, files } = await hostKeyPlaces(await serverOf(subject, context));
+  if (!options.flag('yes') && context.interactive) {
+    if (!(await askYesNo(`Forget the key of ${name}?`, true, context.signal)))
+      return context.out.say('Nothing was removed.');
+  }
+  const removed: { file: string; lines: number }[] = [];
+  for (const file of files) {
+    const lines = await removeKnownHost(file, name);
+    if (lines > 0) removed.push({ file, lines });
+  }
+  if (removed.length === 0) {
+    throw new TunnelError('HOST_KEY_UNKNOWN', `Cannot forget ${name}: no line of ${files.join(', ')} names it`, {
+      hint: '',
+    });
+  }
+  if (context.json) return context.out.json({ version: 1, host: name, removed });
+  for (const { file, lines } of removed) {
+    context.out.say(`Removed ${name} from ${file} (${lines} ${lines === 1 ? 'line' : 'lines'}).`);
+  }
+};
+
+function wantedFingerprint(options: Options): string | undefined {
+  const given = options.text('fingerprint');
+  if (given === undefined) return undefined;
+  const print = given.replace(/=+$/, '');
+  if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(print)) return print;
+  throw new TunnelError(
+    'USAGE',
+    `Cannot read the fingerprint ${given}: write it like SHA256:…, as ssh-keygen -l prints it`,
+  );
+}
+
+async function agreed(name: string, key: Buffer, options: Options, context: Context): Promise<boolean> {
+  const shown = `${titleOf(key)} key of ${name}: ${fingerprint(key)}`;
+  if (!context.json) context.out.warn(shown);
+  if (options.flag('yes')) return true;
+  if (context.interactive)
+    return askYesNo('Is this the fingerprint that the owner of the host told you?', false, context.signal);
+  throw new TunnelError('HOST_KEY_UNKNOWN', `Cannot ask whether to trust the ${shown}: this is no terminal`, {
+    hint: `Compare it, then run \`tunnel trust ${name} --fingerprint ${fingerprint(key)}\`.`,
+  });
+}
+
+function otherKey(name: string, shown: string, wanted: string): TunnelError {
+  return new TunnelError('HOST_KEY_CHANGED', `Cannot trust ${name}: its key is ${shown}, and not ${wanted}`);
+}
+
+interface Outcome {
+  readonly name: string;
+  readonly key: Buffer | undefined;
+  /** Where it was recorded; undefined where it was known. */
+  readonly file: string | undefined;
+}
+
+function tell({ name, key, file }: Outcome, { json, out }: Context): void {
+  const print = key === undefined ? null : fingerprint(key);
+  if (json)
+    return out.json({ version: 1, host: name, fingerprint: print, recorded: file !== undefined, file: file ?? null });
+  if (file === undefined) return out.say(`The key of ${name} is trusted already: ${print ?? ''}`);
+  out.say(`Recorded the key of ${name} (${print ?? ''}) in ${cleanLine(file)}.`);
+}
+
+function titleOf(key: Buffer): string {
+  return keyTypeTitle(keyTypeOf(key) ?? 'unknown');
+}

@@ -1,0 +1,64 @@
+import type { OfferedHostKey } from './compose-host-key.ts';
+import { checkProfileText, planOfProfile, planResolver } from './compose-plan.ts';
+import type { Paths } from './files/paths.ts';
+import type { Dial, DialRequest } from './link/transport.ts';
+import type { Problem } from './model/failure.ts';
+import type { HopPlan, Plan } from './model/plan.ts';
+import type { Profile } from './model/profile.ts';
+import { FOREGROUND_DEADLINE_MS, Keychain } from './secrets/keychain.ts';
+import { secretReader, type ReadSecret } from './secrets/read.ts';
+import type { SecretStore } from './secrets/store.ts';
+
+/** Where a command runs. */
+export interface Place {
+  readonly paths: Paths;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+/** What commands that act without the supervisor need of the adapters. Loaded by whoever uses it, and no sooner. */
+
+/** What will run of a profile. Rejects as `planResolver` says. */
+export function resolveProfile(nameOrPath: string, { paths, env, cwd }: Place): Promise<Plan> {
+  return planResolver(paths, { env })(nameOrPath, { cwd });
+}
+
+/** The plan of a profile that is not written yet, or never will be. @throws PROFILE_INVALID */
+export function planOf(profile: Profile, { env }: Place): Promise<Plan> {
+  return planOfProfile(profile, 'new', { env });
+}
+
+/** Every problem that the text would have in this file. */
+export function checkText(text: string, file: string, { env }: Place): Promise<readonly Problem[]> {
+  return checkProfileText(text, file, { env });
+}
+
+/** The keychain, for a command with a person in front of it. */
+export function openKeychain(): SecretStore {
+  return new Keychain({ deadlineMs: FOREGROUND_DEADLINE_MS });
+}
+
+/** Makes one SSH connection from this process, with stored secrets; the caller closes it. */
+export async function dialOnce(request: DialRequest, { env }: Place): ReturnType<Dial> {
+  const { createDial } = await import('./ssh/dial.ts');
+  const dial = createDial({ readSecret: storedSecrets(env, request.onNote) });
+  return dial(request);
+}
+
+/** Asks a server for its host key; nothing is recorded for it. Rejects as a dial does. */
+export async function lookAtHostKey(request: DialRequest, { env }: Place): Promise<OfferedHostKey> {
+  const { offeredHostKey } = await import('./compose-host-key.ts');
+  return offeredHostKey(request, storedSecrets(env, request.onNote));
+}
+
+/** Under which name, and in which files, a server's host key stands. */
+export async function hostKeyPlaces(
+  server: HopPlan,
+): Promise<{ readonly name: string; readonly files: readonly string[] }> {
+  const { hostKeyNames } = await import('./ssh/host-key.ts');
+  return { name: hostKeyNames(server).name, files: server.knownHosts };
+}
+
+function storedSecrets(env: Place['env'], onNote: (message: string) => void): ReadSecret {
+  return secretReader({ keychain: openKeychain(), env, onNote });
+}
