@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Channel, ChannelSink, Originator } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError, type FailureCode } from '../model/failure.ts';
+import { abortReason } from './abort-reason.ts';
 import { resetOrDestroy } from './reset.ts';
 import { HELD_BACK_BYTES } from './splice.ts';
 
@@ -19,12 +20,12 @@ export async function dialLocal(target: Endpoint, signal: AbortSignal): Promise<
  */
 export function dialSocket(target: Endpoint, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason as Error);
+    if (signal.aborted) return reject(abortReason(signal));
     const where = target.kind === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
     const socket = connect({ ...where, allowHalfOpen: true, noDelay: true });
     const aborted = (): void => {
       socket.destroy();
-      reject(signal.reason as Error);
+      reject(abortReason(signal));
     };
     const failed = (error: NodeJS.ErrnoException): void => {
       signal.removeEventListener('abort', aborted);

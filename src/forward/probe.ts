@@ -4,6 +4,7 @@ import type { Channel } from '../link/transport.ts';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { Expectation } from '../model/plan.ts';
+import { abortReason } from './abort-reason.ts';
 import { ChannelStream } from './channel-stream.ts';
 import { GREETING_BYTES, greetingOf, judge, type Greeting } from './greeting.ts';
 
@@ -57,7 +58,7 @@ function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, sign
       if (greeting.farewell !== '') channel.write(Buffer.from(greeting.farewell));
       channel.end();
     };
-    const aborted = (): void => (settled ? channel.abort() : fail(signal.reason as Error));
+    const aborted = (): void => (settled ? channel.abort() : fail(abortReason(signal)));
     channel.attach({
       data: (chunk) => {
         if (!settled) said += chunk.toString('latin1').slice(0, GREETING_BYTES - said.length);
@@ -84,7 +85,7 @@ function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promis
     // Whether the certificate is right is for the person's own client to say: nothing is sent here, nothing believed.
     const tls = connectTls({ socket: stream, rejectUnauthorized: false, ...name });
     const aborted = (): void => {
-      reject(signal.reason as Error);
+      reject(abortReason(signal));
       tls.destroy();
       stream.destroy();
     };

@@ -82,6 +82,12 @@ describe('a probe', () => {
     await eventually(() => target.sockets.size === 0);
   });
 
+  test('of a silent service has TIMED_OUT from a signal of the platform', async () => {
+    await using target = await TcpTarget.start(() => undefined);
+    const found = await probe(target.endpoint, { kind: 'pop3' }, within(50));
+    expect(found).toMatchObject({ health: 'failing', error: { code: 'TIMED_OUT' } });
+  });
+
   test('does not read an endless greeting to its end', async () => {
     await using target = await TcpTarget.start((socket) => {
       const pour = (): void => {
@@ -204,6 +210,19 @@ describe('the health of a forward', () => {
     it.carrier.lose();
     it.forward.linkChanged();
     expect(it.forward.facts.health).toBeNull();
+  });
+
+  test('learns nothing from a probe that lost its link on the way', async () => {
+    const clock = new FakeClock();
+    await using target = await TcpTarget.start(() => undefined);
+    await using it = await aStartedForward(target.endpoint, { plan, clock });
+    await eventually(() => it.carrier.channels.size === 1);
+    it.carrier.lose();
+    it.forward.linkChanged();
+    it.carrier.comeBack();
+    it.forward.linkChanged();
+    await eventually(() => target.accepted === 2);
+    expect({ health: it.forward.facts.health, notes: it.notes }).toEqual({ health: null, notes: [] });
   });
 
   test('leaves no timer and no connection behind when the forward closes', async () => {
