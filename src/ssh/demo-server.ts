@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from 'ssh2';
 
 export interface DemoServerOptions {
-  /** Where a `direct-tcpip` target really leads: a port of 127.0.0.1. Undefined forbids the target. */
+  /** Where a `direct-tcpip` target really leads: a port of 127.0.0.1. Undefined refuses the target. */
   readonly connectTo: (host: string, port: number) => number | undefined;
   /** The one public key that may log in, as a line of authorized_keys; without it a fresh pair is made. */
   readonly publicKey?: string;

@@ -221,7 +221,7 @@ export class HopConnection {
 
   #showBanner(text: string): void {
     if (++this.#banners > MOST_BANNERS) return;
-    const lines = clean(text.trimEnd()).split('\n');
+    const lines = clean(text.replace(/\r\n/g, '\n').trimEnd()).split('\n');
     this.#context.onNote(lines.map((line) => `${this.name} says: ${line}`).join('\n'));
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Ask, Question } from '../../src/link/ask.ts';
 import type { Channel, DialRequest } from '../../src/link/transport.ts';
 import { TunnelError } from '../../src/model/failure.ts';
@@ -130,3 +131,4 @@ export function listenTo(channel: Channel) {
 
 export const NOBODY = { address: '127.0.0.1', port: 9 };
 export const ALWAYS = new AbortController().signal;
+setMaxListeners(0, ALWAYS); // all the opens of a test share it
