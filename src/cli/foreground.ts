@@ -1,7 +1,7 @@
 import { connectControl, type ControlClient } from '../control/client.ts';
 import { runDaemon, startDaemon, type DaemonOptions } from '../daemon/main.ts';
 import { surviveFaults } from '../daemon/process-events.ts';
-import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import { FAILURES, asTunnelError, type TunnelError } from '../model/failure.ts';
 import type { Selection } from '../model/request.ts';
 import type { Context } from './context.ts';
 import { openFeed, type StatusFeed } from './feed.ts';
@@ -21,7 +21,7 @@ export async function runSupervisor(context: Context): Promise<number> {
 /**
  * `tunnel up --foreground`: a supervisor of these tunnels alone, in this process, for service managers and containers.
  * Ends by a signal, by `daemon stop`, or when all of them are failed or stopped.
- * @returns 0 after SIGTERM; rejects with INTERRUPTED after Ctrl-C
+ * @returns 0 after SIGTERM, 130 after Ctrl-C
  */
 export async function runForeground(select: Selection, context: Context): Promise<number> {
   context.out.onReaderGone(() => undefined); // tunnels outlive a log reader
@@ -38,8 +38,8 @@ export async function runForeground(select: Selection, context: Context): Promis
       client.close();
     }
   } catch (thrown) {
-    if (context.interruptedBy() === 'SIGTERM') return 0; // that is how a service manager says "well done"
-    throw thrown;
+    if (!context.signal.aborted) throw thrown;
+    return context.interruptedBy() === 'SIGTERM' ? 0 : FAILURES.INTERRUPTED.exit; // a service manager's way to say "well done"
   } finally {
     await daemon.stop();
     release();

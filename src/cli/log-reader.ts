@@ -10,21 +10,18 @@ const CHUNK_BYTES = 64 * 1024;
 const POLL_MS = 200;
 
 export interface LogReading {
-  /** Called once the lines that were there at the start have all been given. */
-  readonly onCaughtUp: () => void;
   /** Go on with what is appended, over rotations, until `signal` aborts: then the reading rejects with its reason. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
 }
 
 /** The lines of a log and of those that were moved aside as it grew (`path.5` … `path.1`), oldest first. */
-export async function* logLines(path: string, { onCaughtUp, follow, signal }: LogReading): AsyncGenerator<string> {
+export async function* logLines(path: string, { follow, signal }: LogReading): AsyncGenerator<string> {
   const files = await openAll(path);
   // Without a log of this name what is there was moved aside: the next one is new.
   let newest = files.find(({ path: opened }) => opened === path);
   try {
     for (const file of files) yield* file.lines(signal);
-    onCaughtUp();
     for (const file of files) if (file !== newest) await file.close();
     while (follow) {
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());

@@ -162,7 +162,8 @@ function outputFor({ quiet, verbose, noColor }: Globals): Output {
 /** Says what went wrong: to a person on stderr, under --json as the only thing on stdout. @returns the exit code */
 function report(thrown: unknown, { json, verbose }: Globals, out: Output): number {
   const error = asTunnelError(thrown);
-  if (json) out.json(errorJson(error.facts));
+  if (json)
+    out.jsonLine(errorJson(error.facts)); // on one line: it may end a stream of objects
   else if (error.code !== 'INTERRUPTED') for (const line of errorLines(error.facts, out.talkTheme)) out.warn(line);
   if (verbose && error.cause instanceof Error) out.detail(error.cause.stack ?? error.cause.message);
   return error.exit;

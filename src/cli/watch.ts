@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../control/client.ts';
-import { asTunnelError } from '../model/failure.ts';
+import { FAILURES, asTunnelError } from '../model/failure.ts';
 import type { StatusEvent, SupervisorStatus, TunnelStatus } from '../model/status.ts';
 import { tunnelName } from './catalog.ts';
 import type { Context } from './context.ts';
@@ -15,6 +15,8 @@ const TICK_MS = 1_000;
 /** Events of one moment, such as the five of a tunnel coming up, are drawn as one. */
 const GATHER_MS = 50;
 
+const INTERRUPTED = FAILURES.INTERRUPTED.exit;
+
 /** What is shown, in one of three ways. */
 interface View {
   readonly draw: (supervisor: SupervisorStatus | null, rows: readonly StatusRow[]) => void;
@@ -23,20 +25,26 @@ interface View {
 
 /**
  * `tunnel status --watch`: on a terminal the table, drawn anew; on a pipe a line per change; under --json the status
- * object, one a line. Goes on while no supervisor runs, and starts none. Ends by Ctrl-C, as INTERRUPTED.
+ * object, one a line. Goes on while no supervisor runs, and starts none. Ctrl-C is its only
+ * end, and no error: 130.
  */
-export async function watchStatus(names: readonly string[], context: Context): Promise<never> {
+export async function watchStatus(names: readonly string[], context: Context): Promise<number> {
   const view = context.json
     ? jsonView(context)
     : context.out.columns === undefined
       ? lineView(names, context)
       : tableView(context);
-  for (;;) {
-    await withSupervisorIfRunning(context, async (client) => {
-      if (client !== undefined) return follow(client, names, view, context);
-      view.draw(null, await statusRows(names, [], context));
-    });
-    await sleep(TICK_MS, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+  try {
+    for (;;) {
+      await withSupervisorIfRunning(context, async (client) => {
+        if (client !== undefined) return follow(client, names, view, context);
+        view.draw(null, await statusRows(names, [], context));
+      });
+      await sleep(TICK_MS, undefined, { signal: context.signal });
+    }
+  } catch (thrown) {
+    if (context.signal.aborted) return INTERRUPTED;
+    throw thrown;
   }
 }
 

@@ -61,8 +61,13 @@ export type StatusEvent =
   /** The tunnel as it is now: sent on every change that `status` would show, byte counts apart. */
   | { readonly event: 'tunnel'; readonly at: string; readonly tunnel: string; readonly status: TunnelStatus }
   | { readonly event: 'removed'; readonly at: string; readonly tunnel: string }
-  /** One finished connection of a client. */
-  | ({ readonly event: 'connection'; readonly at: string; readonly tunnel: string } & ConnectionRecord)
+  /** One finished connection of a client. `repeated`: in the log, so many that failed alike were folded into it. */
+  | ({
+      readonly event: 'connection';
+      readonly at: string;
+      readonly tunnel: string;
+      readonly repeated?: number;
+    } & ConnectionRecord)
   /** A sentence for the log: a warning, a notice of the server, a hook's output. `repeated`: so many alike were folded into it. */
   | {
       readonly event: 'note';

@@ -1,6 +1,6 @@
 import { cleanLine } from '../../model/clean.ts';
 import { parseDuration } from '../../model/duration.ts';
-import { TunnelError } from '../../model/failure.ts';
+import { FAILURES, TunnelError } from '../../model/failure.ts';
 import { noSuchProfile, profileNames, tunnelName } from '../catalog.ts';
 import type { Context } from '../context.ts';
 import { parseLogLine } from '../log-line.ts';
@@ -10,30 +10,42 @@ import { eventLine } from '../render/event.ts';
 import { profileExists } from '../stopped.ts';
 
 /** `tunnel logs`: reads the files themselves, so it works whether or not a supervisor runs. */
-export async function run(args: readonly string[], options: Options, context: Context): Promise<void> {
+export async function run(args: readonly string[], options: Options, context: Context): Promise<number> {
   const [argument] = args;
-  const { paths, out, json, signal } = context;
-  const name = argument === undefined ? undefined : tunnelName(argument);
   const sinceMs = sinceOption(options.text('since'), Date.now());
-  const unknown = argument !== undefined && !(await profileExists(argument, context));
-  let seen = false;
-  const onCaughtUp = (): void => {
-    if (!seen && !options.flag('follow') && !json && !unknown) out.say('Nothing was logged.');
-  };
-  const known = unknown ? await profileNames(paths, context.cwd) : [];
-  for await (const line of logLines(paths.logFile, {
-    onCaughtUp,
-    follow: options.flag('follow') && !unknown,
-    signal,
-  })) {
+  const known = argument === undefined || (await profileExists(argument, context));
+  const name = argument === undefined ? undefined : tunnelName(argument);
+  try {
+    const seen = await print({ name, sinceMs, follow: options.flag('follow') && known }, context);
+    // A profile that was removed may have left its log behind.
+    if (!known && seen === 0) throw noSuchProfile(argument, await profileNames(context.paths, context.cwd));
+    if (seen === 0 && !context.json) context.out.say('Nothing was logged.');
+    return 0;
+  } catch (thrown) {
+    // Ctrl-C is how following ends, and no error.
+    if (options.flag('follow') && context.signal.aborted) return FAILURES.INTERRUPTED.exit;
+    throw thrown;
+  }
+}
+
+interface Wanted {
+  readonly name: string | undefined;
+  readonly sinceMs: number;
+  readonly follow: boolean;
+}
+
+/** @returns how many events of this name there are, those before `sinceMs` included */
+async function print({ name, sinceMs, follow }: Wanted, { paths, out, json, signal }: Context): Promise<number> {
+  let seen = 0;
+  for await (const line of logLines(paths.logFile, { follow, signal })) {
     const event = parseLogLine(line);
     if (event === undefined || (name !== undefined && event.tunnel !== name)) continue;
-    seen = true;
+    seen += 1;
     if (Date.parse(event.at) < sinceMs) continue;
     if (json) out.jsonLine({ version: 1, ...event });
     else out.data(eventLine(event, out.theme));
   }
-  if (unknown && !seen && argument !== undefined) throw noSuchProfile(argument, known);
+  return seen;
 }
 
 /** `1h` is so long ago; anything else is a date, in local time where it names no zone. */

@@ -21,8 +21,7 @@ function eventText(event: StatusEvent, theme: Theme): string {
       return connectionText(event, theme);
     case 'note': {
       const paint = { info: (text: string) => text, warn: theme.warn, error: theme.bad }[event.level];
-      const repeated = event.repeated === undefined || event.repeated < 2 ? '' : ` (${event.repeated} times)`;
-      return `${paint(cleanLine(event.message))}${repeated}`;
+      return `${paint(cleanLine(event.message))}${timesText(event.repeated)}`;
     }
   }
 }
@@ -43,7 +42,11 @@ export function connectionText(event: ConnectionEvent, theme: Theme): string {
   const route = `${cleanLine(forward)}: ${cleanLine(client)} -> ${cleanLine(target)}`;
   const amount = `${bytesText(receivedBytes)} received, ${bytesText(sentBytes)} sent, ${spanText(durationMs)}`;
   const ending = end === 'done' ? '' : `, ${theme.warn(cleanLine(reason ?? end))}`;
-  return `${route}  ${amount}${ending}`;
+  return `${route}  ${amount}${ending}${timesText(event.repeated)}`;
+}
+
+function timesText(repeated: number | undefined): string {
+  return repeated === undefined || repeated < 2 ? '' : ` (${repeated} times)`;
 }
 
 /** Local time to the second: `2026-08-14 10:12:03`; the text itself where it is no time. */
