@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 
 /** Names one process for good: a pid alone is given to another program sooner or later. */
@@ -5,7 +6,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** Of the running kernel; null where the system has none to read. */
   readonly bootId: string | null;
-  /** When the process began, in the kernel's ticks; null where that cannot be read. */
+  /** When the process began, in the system's own words; null where that cannot be read. */
   readonly processStart: string | null;
 }
 
@@ -44,15 +45,29 @@ function exists(pid: number): boolean {
   }
 }
 
-/**
- * proc(5), /proc/PID/stat: the name stands in parentheses and may hold anything, so count from the last one: field 3
- * is the state, field 22 the start. A zombie has ended, though its pid still answers to signals.
- */
-async function kernelFacts(pid: number): Promise<{ start: string; ended: boolean } | undefined> {
-  const text = await readKernel(`/proc/${pid}/stat`);
-  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? [];
+interface KernelFacts {
+  readonly start: string;
+  /** A zombie has ended, though its pid still answers to signals. */
+  readonly ended: boolean;
+}
+
+/** undefined where neither /proc nor ps tells, as on Windows. */
+async function kernelFacts(pid: number): Promise<KernelFacts | undefined> {
+  const stat = await readKernel(`/proc/${pid}/stat`);
+  return stat === undefined ? parsePs(await runPs(pid)) : parseStat(stat);
+}
+
+/** proc(5), /proc/PID/stat: the name stands in parentheses and may hold anything, so count from the last one: field 3 is the state, field 22 the start. */
+export function parseStat(text: string): KernelFacts | undefined {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state = '', start] = [fields[0], fields[19]];
-  return start === undefined ? undefined : { start, ended: state === 'Z' || state === 'X' };
+  return start === undefined ? undefined : { start, ended: /^[ZX]/.test(state) };
+}
+
+/** What `ps -o stat= -o lstart=` prints, on macOS and the BSDs: `Ss   Sat Nov 22 16:18:24 2025`. */
+export function parsePs(text: string): KernelFacts | undefined {
+  const [, state, start] = /^\s*(\S+)\s+(\S.*\S)\s*$/.exec(text) ?? [];
+  return state === undefined || start === undefined ? undefined : { start, ended: state.startsWith('Z') };
 }
 
 /** undefined where the system has no such file, as everywhere but on Linux. */
@@ -62,4 +77,13 @@ async function readKernel(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** '' where there is no ps, or no such process. */
+function runPs(pid: number): Promise<string> {
+  const args = ['-o', 'stat=', '-o', 'lstart=', '-p', String(pid)];
+  const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' }; // the date must read the same from every terminal
+  return new Promise((resolve) => {
+    execFile('ps', args, { env, timeout: 2_000 }, (error, stdout) => resolve(error === null ? stdout : ''));
+  });
 }

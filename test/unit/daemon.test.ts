@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IdleWatch } from '../../src/daemon/idle-watch.ts';
 import { parseLock, type LockFacts } from '../../src/daemon/lock-facts.ts';
+import { parsePs, parseStat } from '../../src/daemon/process-identity.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const facts: LockFacts = {
@@ -38,6 +39,21 @@ describe('a lock file', () => {
 
   test('of any content never throws', () => {
     fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseLock(text)));
+  });
+});
+
+describe('a process', () => {
+  test('is known by the start that /proc tells, whatever its name holds', () => {
+    const stat = `42 (a) Z b) S ${Array.from({ length: 30 }, (_, at) => at + 4).join(' ')}\n`;
+    expect(parseStat(stat)).toEqual({ start: '22', ended: false });
+    expect(parseStat(stat.replace(') S', ') Z'))).toEqual({ start: '22', ended: true });
+    expect(parseStat('')).toBeUndefined();
+  });
+
+  test('is known by the start that ps tells, where there is no /proc', () => {
+    expect(parsePs('Ss   Sat Nov 22 16:18:24 2025\n')).toEqual({ start: 'Sat Nov 22 16:18:24 2025', ended: false });
+    expect(parsePs('Z+   Sat Nov 22 16:18:24 2025')).toEqual({ start: 'Sat Nov 22 16:18:24 2025', ended: true });
+    expect(parsePs('')).toBeUndefined();
   });
 });
 
