@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import { didYouMean } from '../model/nearest.ts';
@@ -116,11 +115,6 @@ export async function renameProfile(from: string, to: string): Promise<void> {
     if (errorCode(error) !== 'EEXIST') throw fileError(`rename ${from}`, error);
     throw new TunnelError('FILE', `Cannot rename ${from}: ${to} is there already`, { cause: error });
   }
-}
-
-/** Where the JSON Schema of profiles lies in this installation, for the first line of a new profile. */
-export function profileSchemaFile(): string {
-  return fileURLToPath(new URL('../../docs/profile.schema.json', import.meta.url));
 }
 
 /** The folders of the lookup, in its order. */

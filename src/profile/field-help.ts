@@ -48,5 +48,5 @@ function objectsIn(schema: z.core.$ZodType): z.ZodObject[] {
   if (schema instanceof z.ZodOptional) return objectsIn(schema.unwrap());
   if (schema instanceof z.ZodArray) return objectsIn(schema.element);
   if (schema instanceof z.ZodPipe) return objectsIn(schema.in);
-  return schema instanceof z.ZodUnion ? schema.options.flatMap((option) => objectsIn(option)) : [];
+  return schema instanceof z.ZodUnion ? schema.options.flatMap((option: z.core.$ZodType) => objectsIn(option)) : [];
 }
