@@ -68,9 +68,12 @@ function below(issue: Issue, path: Path): Issue {
   return { ...issue, path: [...path, ...issue.path] };
 }
 
-/** Fewer mistakes are nearer to what was meant; an unknown field weighs less than two things wrong. */
+/** Names tell what was meant: one that is unknown or missing speaks louder against a reading than any wrong value. */
 function weight(reading: readonly Mistake[]): number {
-  return reading.length;
+  const wrongNames = reading.filter(
+    (mistake) => mistake.at === 'name' || mistake.message === missing(mistake.path).message,
+  );
+  return wrongNames.length * 100 + reading.length;
 }
 
 /** A forward is told apart by the field that names its kind. */

@@ -1,0 +1,314 @@
+import { describe, expect, test } from 'vitest';
+import { parseProfile } from '../../src/profile/parse.ts';
+import type { Profile } from '../../src/model/profile.ts';
+
+/** Every problem as `LINE:COL message`; a profile without one is an empty list. */
+function problemsOf(text: string): string[] {
+  const parsed = parseProfile(text, 'x.yaml');
+  return parsed.ok ? [] : parsed.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
+}
+
+function profileOf(text: string): Profile {
+  const parsed = parseProfile(text, 'x.yaml');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+  return parsed.profile;
+}
+
+const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port });
+const FORWARDS = 'forwards:\n  - localhost:113 -> pop:113\n';
+
+describe('the three forms of a local forward', () => {
+  test.each([
+    ['localhost:113 -> pop.example.org:113', tcp('localhost', 113), tcp('pop.example.org', 113)],
+    ['1113->pop.example.org:113', tcp('localhost', 1113), tcp('pop.example.org', 113)],
+    ['113:pop.example.org:113', tcp('localhost', 113), tcp('pop.example.org', 113)],
+    ['127.0.0.2:113:pop.example.org:113', tcp('127.0.0.2', 113), tcp('pop.example.org', 113)],
+    ["'[::1]:113:[2001:db8::1]:25'", tcp('::1', 113), tcp('2001:db8::1', 25)],
+    ["'[::1]:113 -> [2001:db8::1]:25'", tcp('::1', 113), tcp('2001:db8::1', 25)],
+    ['auto -> pop:113', tcp('localhost', 0), tcp('pop', 113)],
+    ['8080:/run/app.sock', tcp('localhost', 8080), { kind: 'unix', path: '/run/app.sock' }],
+    ['/run/a.sock:pop:113', { kind: 'unix', path: '/run/a.sock' }, tcp('pop', 113)],
+    [
+      'unix:/run/a.sock -> unix:/run/b.sock',
+      { kind: 'unix', path: '/run/a.sock' },
+      { kind: 'unix', path: '/run/b.sock' },
+    ],
+    ['unix:/run/a.sock:unix:/run/b.sock', { kind: 'unix', path: '/run/a.sock' }, { kind: 'unix', path: '/run/b.sock' }],
+    ['{ local: 1143, to: "imap:143" }', tcp('localhost', 1143), tcp('imap', 143)],
+    ['{ local: auto, to: "imap:143" }', tcp('localhost', 0), tcp('imap', 143)],
+  ])('%s', (written, bind, target) => {
+    const profile = profileOf(`via: pop\nforwards:\n  - ${written}\n`);
+
+    expect(profile.forwards).toMatchObject([{ kind: 'local', bind, target }]);
+  });
+});
+
+test('an object says everything a local forward can', () => {
+  const profile = profileOf(`
+via: alice@pop.example.org:2222
+forwards:
+  - local: 0.0.0.0:1143
+    to: imap:143
+    name: imap
+    gateway: true
+    allow: [10.0.0.0/8, 192.168.0.7, 'fd00::/8']
+    expect: banner:/^\\* OK/
+`);
+
+  expect(profile).toEqual({
+    via: [{ user: 'alice', host: 'pop.example.org', port: 2222 }],
+    forwards: [
+      {
+        kind: 'local',
+        bind: tcp('0.0.0.0', 1143),
+        target: tcp('imap', 143),
+        name: 'imap',
+        gateway: true,
+        allow: ['10.0.0.0/8', '192.168.0.7/32', 'fd00::/8'],
+        expect: { kind: 'banner', pattern: '^\\* OK' },
+      },
+    ],
+  });
+});
+
+test('the profile of the contract is read whole, apart from what is not supported yet', () => {
+  const profile = profileOf(`
+description: text
+tags: [mail, home]
+via:
+  - bastion
+  - host: pop.example.org
+    port: 22
+    user: alice
+    identity: [~/.ssh/id_mail]
+    agent: true
+    auth: [publickey, keyboard-interactive, password]
+    knownHosts: ~/.ssh/known_hosts
+    hostKey: strict
+    compression: false
+    ciphers: [aes128-gcm@openssh.com]
+    legacy: false
+sshConfig: ~/.ssh/config
+${FORWARDS}keepalive: { interval: 15s, maxMissed: 3 }
+reconnect: { initial: 500ms, max: 30s, giveUpAfter: never }
+timeouts: { connect: 10s, login: 30s, channel: 15s }
+limits: { connections: 1024, perClient: 256 }
+whileDown: { hold: 15s, queue: 256 }
+probe: { every: 30s, timeout: 5s }
+secrets: { password: { command: [pass, show, x] }, passphrase: keychain }
+connections: 1
+after: [vpn]
+hooks: { up: notify-send up, down: [notify-send, down] }
+`);
+
+  expect(profile).toEqual({
+    description: 'text',
+    tags: ['mail', 'home'],
+    via: [
+      { host: 'bastion' },
+      {
+        host: 'pop.example.org',
+        port: 22,
+        user: 'alice',
+        identity: ['~/.ssh/id_mail'],
+        agent: true,
+        auth: ['publickey', 'keyboard-interactive', 'password'],
+        knownHosts: ['~/.ssh/known_hosts'],
+        hostKey: { kind: 'strict' },
+        compression: false,
+        ciphers: ['aes128-gcm@openssh.com'],
+        legacy: false,
+      },
+    ],
+    sshConfig: '~/.ssh/config',
+    forwards: [{ kind: 'local', bind: tcp('localhost', 113), target: tcp('pop', 113) }],
+    keepalive: { intervalMs: 15_000, maxMissed: 3 },
+    reconnect: { initialMs: 500, maxMs: 30_000, giveUpAfterMs: null },
+    timeouts: { connectMs: 10_000, loginMs: 30_000, channelMs: 15_000 },
+    limits: { connections: 1024, perClient: 256 },
+    whileDown: { holdMs: 15_000, queue: 256 },
+    probe: { everyMs: 30_000, timeoutMs: 5_000 },
+    secrets: { password: { kind: 'command', argv: ['pass', 'show', 'x'] }, passphrase: { kind: 'keychain' } },
+    connections: 1,
+    after: ['vpn'],
+    hooks: { up: 'notify-send up', down: ['notify-send', 'down'] },
+  });
+});
+
+test('a wrong file tells every problem at once, each at its place, in the order of the file', () => {
+  const problems = problemsOf(`descripton: POP
+via:
+  - host: pop
+    prot: 22
+    identity: ~
+    auth: [publikey]
+forwards:
+  - localhost:113 => pop:113
+  - lokal: 3
+    to: a:1
+  - local: 4
+    to: a:99999
+    idel: 3m
+  - 12
+  - local: 5
+    to: a:1
+    expect: pop
+keepalive: { interval: 15, maxMissed: 0 }
+whileDown: refus
+reconnect: { giveUpAfter: nevr }
+`);
+
+  expect(problems).toEqual([
+    '1:1 unknown field `descripton`: did you mean `description`?',
+    '4:5 unknown field `prot`: did you mean `port`?',
+    '5:15 `identity` has no value (YAML reads a bare ~ as none)',
+    '6:12 entry 1 of `auth` is none of publickey, keyboard-interactive, password: did you mean `publickey`?',
+    '8:5 entry 1 of `forwards` is no forward: write BIND -> TARGET, such as localhost:113 -> pop.example.org:113',
+    '9:5 unknown field `lokal`: did you mean `local`?',
+    '12:9 `to` is no target: write HOST:PORT, [IPv6]:PORT or unix:/PATH, with a port of 1 to 65535',
+    '13:5 unknown field `idel`: did you mean `idle`?',
+    '14:5 entry 4 of `forwards` must be text or fields of its own: put it in quotes',
+    '17:13 `expect` is none of tcp, pop3, imap, smtp, http, tls, ssh, banner:/REGEX/: did you mean `pop3`?',
+    '18:24 `interval` needs a unit, such as 15s',
+    '18:39 `maxMissed` must be 1 to 1000',
+    '19:12 `whileDown` must be refuse or { hold: 15s, queue: 256 }',
+    '20:27 `giveUpAfter` is no duration: write 15s, 10m, 2h and the like, or never',
+  ]);
+});
+
+describe('what this version cannot run', () => {
+  test.each([
+    ['remote: localhost:8080\n    to: localhost:3000', '`remote` forwards are not supported yet'],
+    ['socks: localhost:1080\n    auth: alice', '`socks` forwards are not supported yet'],
+    ['remote-socks: localhost:1081', '`remote-socks` forwards are not supported yet'],
+    [
+      'trigger: localhost:5060\n    to: voip:5060\n    opens: [ { remote: 0.0.0.0:7078, to: client:7078 } ]\n    idle: 5m',
+      '`trigger` forwards are not supported yet',
+    ],
+    ['relay: 0.0.0.0:8080\n    to: [192.168.0.10:80]\n    proxyProtocol: v2', '`relay` forwards are not supported yet'],
+  ])('%s', (written, message) => {
+    const [problem, ...others] = problemsOf(`via: pop\nforwards:\n  - ${written}\n`);
+
+    expect(problem).toContain(message);
+    expect(problem).toMatch(/^3:\d+ /);
+    expect(others).toEqual([]);
+  });
+
+  test('is said at the field, beside a kind that could run', () => {
+    const problems = problemsOf(`via: pop
+forwards:
+  - local: 1143
+    to: imap:143
+    open: on-demand
+    idle: 10m
+    lifetime: 8h
+    clients: exclusive
+    map: { port: 80 }
+connections: 2
+secrets: { password: vault }
+`);
+
+    expect(problems).toEqual([
+      '5:11 `open: on-demand` is not supported yet',
+      '8:14 `clients: exclusive` is not supported yet',
+      '9:10 `map` is not supported yet',
+      '10:14 `connections` above 1 is not supported yet',
+      '11:22 `vault` is not supported yet',
+    ]);
+  });
+});
+
+describe('what contradicts itself', () => {
+  test.each([
+    ['idle without on-demand', '  - { local: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
+    ['a bind beyond loopback', '  - { local: "*:80", to: "a:1" }', '3:14 `local` binds beyond loopback'],
+    [
+      'a bind beyond loopback in short form',
+      '  - 0.0.0.0:80 -> a:1',
+      '3:5 entry 1 of `forwards` binds beyond loopback',
+    ],
+    ['two kinds in one', '  - { local: 1, socks: 2 }', '3:5 entry 1 of `forwards` has `local` and `socks`'],
+    ['no kind', '  - { to: "a:1" }', '3:5 entry 1 of `forwards` names no kind'],
+    [
+      'one port twice',
+      '  - 80:a:1\n  - 127.0.0.1:80:b:1',
+      '4:5 binds 127.0.0.1:80, which entry 1 of `forwards` binds already',
+    ],
+    [
+      'one name twice',
+      '  - { local: 1, to: "a:1", name: n }\n  - { local: 2, to: "a:1", name: n }',
+      '4:34 the name `n` is taken',
+    ],
+  ])('%s', (_, forwards, problem) => {
+    const problems = problemsOf(`via: pop\nforwards:\n${forwards}\n`);
+
+    expect(problems.map((text) => text.slice(0, problem.length))).toEqual([problem]);
+  });
+
+  test('free ports and ports that differ clash with nothing', () => {
+    expect(problemsOf('via: pop\nforwards: ["auto -> a:1", "auto -> a:1", "1:a:1", "2:a:1"]\n')).toEqual([]);
+  });
+
+  test('forwards over SSH need a server, and a wrong forward hides that from nobody', () => {
+    expect(problemsOf('forwards:\n  - 1:a:1\n  - nonsense\n')).toEqual([
+      '1:1 `via` is missing: these forwards need an SSH server, such as alice@pop.example.org',
+      '3:5 entry 2 of `forwards` is no forward: write BIND -> TARGET, such as localhost:113 -> pop.example.org:113',
+    ]);
+  });
+});
+
+describe('secrets never stand in a profile', () => {
+  test.each([
+    `via: { host: pop, password: hunter2 }\n${FORWARDS}`,
+    `password: hunter2\nvia: pop\n${FORWARDS}`,
+    `via: pop\nsecrets: { password: hunter2 }\n${FORWARDS}`,
+    `via: pop\nhooks: { passphrase: hunter2 }\n${FORWARDS}`,
+    `via: alice:hunter2@pop\n${FORWARDS}`,
+  ])('%s', (text) => {
+    const problems = problemsOf(text);
+
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).not.toContain('hunter2');
+    expect(problems[0]).toMatch(/tunnel secret set|never stands in a profile/);
+  });
+});
+
+describe('short forms that YAML cannot hold bare get the advice to quote them', () => {
+  test.each([
+    ['  - [::1]:113 -> x:1', "'[::1]:113 -> x:1'"],
+    ['  - *:8080 -> web:80', "'*:8080 -> web:80'"],
+    ['  - [::1]:113:x:1   # comment', "'[::1]:113:x:1'"],
+    ['  - local: *:8080\n    to: web:80', "'*:8080'"],
+    ['  - local: [::1]:8080\n    to: web:80', "'[::1]:8080'"],
+  ])('%s', (forwards, quoted) => {
+    const problems = problemsOf(`via: pop\nforwards:\n${forwards}\n`);
+
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/^3:\d+ put this in quotes/);
+    expect(problems[0]).toContain(quoted);
+  });
+
+  test('and the rest of the file is still looked at', () => {
+    const problems = problemsOf('via: pop\nforwards:\n  - [::1]:113 -> x:1\n  - nonsense\nviaa: x\n');
+
+    expect(problems.map((problem) => problem.slice(0, 3))).toEqual(['3:1', '4:5', '5:1']);
+  });
+});
+
+test('the place of every value can be looked up, of an absent one that of its parent', () => {
+  const parsed = parseProfile(`via:\n  - host: pop\n    port: 22\n${FORWARDS}`, 'x.yaml');
+  if (!parsed.ok) throw new Error('it is right');
+
+  expect(parsed.lines(['via', 0, 'port'])).toEqual({ line: 3, column: 11 });
+  expect(parsed.lines(['via', 0, 'user'])).toEqual({ line: 2, column: 5 });
+  expect(parsed.lines(['forwards', 0, 'bind'])).toEqual({ line: 5, column: 5 });
+});
+
+test('a pinned fingerprint is read in each way it is written', () => {
+  const print = `SHA256:${'a'.repeat(43)}`;
+  const ways = [print, `"fingerprint: ${print}"`, `{ fingerprint: ${print} }`, `{ fingerprint: [${print}] }`];
+
+  const read = ways.map((way) => profileOf(`via: { host: pop, hostKey: ${way} }\n${FORWARDS}`).via?.[0]?.hostKey);
+
+  expect(read).toEqual(ways.map(() => ({ kind: 'fingerprint', fingerprints: [print] })));
+});
