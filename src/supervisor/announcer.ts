@@ -5,6 +5,8 @@ import type { StatusEvent, TunnelState, TunnelStatus } from '../model/status.ts'
 import { Hooks, type HookName } from './hooks.ts';
 import { changeKey, figuresKey } from './tunnel-status.ts';
 
+/** What comes with each connection is looked at this often at most: a look costs more the more connections are open. */
+const STIRS_EVERY_MS = 20;
 /** A tunnel with a thousand connections a second would else send as many events, each for a figure more. */
 const FIGURES_EVERY_MS = 250;
 
@@ -24,6 +26,9 @@ export class Announcer {
   readonly #firstSeenMs = new WeakMap<TunnelError, number>();
   #scheduled = false;
   #cancelFigures: (() => void) | undefined;
+  #cancelStir: (() => void) | undefined;
+  #lookedAtMs = -Infinity;
+  #ended = false;
   #told = { change: '', figures: '' };
   #toldState: TunnelState = 'stopped';
   #state: TunnelState = 'stopped';
@@ -54,12 +59,33 @@ export class Announcer {
     });
   }
 
+  /** As `changed`, for what happens with each connection: the first counts at once, a crowd of them together. */
+  stirred(): void {
+    if (this.#ended || this.#scheduled || this.#cancelStir !== undefined) return;
+    const waitMs = this.#lookedAtMs + STIRS_EVERY_MS - this.#clock.nowMs();
+    if (waitMs <= 0) return this.changed();
+    this.#cancelStir = this.#clock.after(waitMs, () => {
+      this.#cancelStir = undefined;
+      this.changed();
+    });
+  }
+
   /** Looks now. */
   flush(): void {
+    if (this.#ended) return;
     this.#scheduled = false;
+    this.#cancelStir?.();
+    this.#cancelStir = undefined;
+    this.#lookedAtMs = this.#clock.nowMs();
     const status = this.#parts.look();
     if (changeKey(status) !== this.#told.change) this.#tell(status);
     else if (figuresKey(status) !== this.#told.figures) this.#tellSoon();
+  }
+
+  /** Looks a last time; what happens later is nobody's business. */
+  end(): void {
+    this.flush();
+    this.#ended = true;
   }
 
   /** Adds since when the state is what it is: remembered here, as a state alone cannot know it. */

@@ -48,8 +48,4 @@ export class BrokenTunnels {
   forget(name: string): boolean {
     return this.#tunnels.delete(name);
   }
-
-  sayRemoved(name: string): void {
-    this.#emit({ event: 'removed', at: new Date(this.#clock.wallMs()).toISOString(), tunnel: name });
-  }
 }

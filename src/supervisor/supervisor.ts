@@ -2,19 +2,18 @@ import { asTunnelError, TunnelError } from '../model/failure.ts';
 import type { WantedTunnel } from '../model/memory.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Caller, OpenQuestion, Selection, UpTunnel } from '../model/request.ts';
-import type { StatusEvent, StatusSnapshot, SupervisorStatus, TunnelStatus } from '../model/status.ts';
-import { BrokenTunnels } from './broken.ts';
+import type { StatusEvent, StatusSnapshot, SupervisorStatus } from '../model/status.ts';
 import type { NoteLevel, SupervisorDeps } from './deps.ts';
 import { EventStream } from './event-stream.ts';
 import { MemoryKeeper } from './memory-keeper.ts';
 import { firstUp } from './order.ts';
 import { Questions, type Attendant } from './questions.ts';
-import { reconcile, samePlan } from './reconcile.ts';
+import { samePlan } from './reconcile.ts';
 import { ProfileReader } from './profile-reader.ts';
 import type { Wish } from './resolving.ts';
 import { tunnelName } from './selection.ts';
 import { Tunnel } from './tunnel.ts';
-import { Turns } from './turns.ts';
+import { Tunnels } from './tunnels.ts';
 import { WakeWatch } from './wake.ts';
 
 /** What `down` gives open connections where nobody says otherwise. */
@@ -31,12 +30,10 @@ export class TunnelSupervisor {
   readonly questions: Questions;
   readonly #deps: SupervisorDeps;
   readonly #status: SupervisorStatus;
-  readonly #running = new Map<string, Running>();
-  readonly #broken: BrokenTunnels;
+  readonly #tunnels: Tunnels;
   readonly #memory: MemoryKeeper;
   readonly #reader: ProfileReader;
   readonly #events: EventStream;
-  readonly #turns = new Turns();
   readonly #wake: WakeWatch;
   #closing: Promise<void> | undefined;
 
@@ -45,21 +42,30 @@ export class TunnelSupervisor {
     const startedAt = new Date(deps.clock.wallMs()).toISOString();
     this.#status = { pid: process.pid, startedAt, version: deps.version };
     this.#events = new EventStream(deps.log);
-    this.#broken = new BrokenTunnels(deps.clock, (event) => this.#events.emit(event));
-    this.#reader = new ProfileReader(deps, {
-      names: () => [...this.#running.keys(), ...this.#broken.names],
-      wants: (name) => this.#wants(name),
-      plan: (name) => this.#running.get(name)?.tunnel.plan,
-      wanted: (name) => this.#running.get(name)?.wanted ?? this.#broken.wanted(name),
+    this.#tunnels = new Tunnels({
+      clock: deps.clock,
+      make: (plan) => this.#make(plan),
+      emit: (event) => this.#events.emit(event),
+      save: () => this.#memory.save(),
+      onAny: (any) => (any ? this.#wake.start() : this.#wake.stop()),
+      refuseClosed: () => this.#refuseClosed(),
     });
-    this.questions = new Questions(deps.clock, (tunnel) => this.#running.get(tunnel)?.tunnel.changed());
+    this.#reader = new ProfileReader(deps, {
+      names: () => this.#tunnels.names,
+      wants: (name) => this.#tunnels.wants(name),
+      plan: (name) => this.#tunnels.get(name)?.plan,
+      wanted: (name) => this.#tunnels.wanted(name),
+    });
+    this.questions = new Questions(deps.clock, (tunnel) => this.#tunnels.get(tunnel)?.changed());
     const sayOnce = onceEach((message) => this.#note('error', message));
-    this.#memory = new MemoryKeeper(deps.store, () => this.#wanted(), sayOnce);
+    this.#memory = new MemoryKeeper(deps.store, () => this.#tunnels.allWanted, sayOnce);
     deps.onNotes((level, message) => this.#note(level, message));
     this.#wake = new WakeWatch(
       deps.clock,
       () => deps.networkNow(),
-      () => this.#woke(),
+      () => {
+        for (const tunnel of this.#tunnels.all) tunnel.wake();
+      },
     );
   }
 
@@ -81,7 +87,7 @@ export class TunnelSupervisor {
    */
   async down(select: Selection, drainMs: number, caller: Caller): Promise<readonly string[]> {
     const names = await this.#reader.known(select, caller);
-    await Promise.all(names.map((name) => this.#takeDown(name, drainMs)));
+    await Promise.all(names.map((name) => this.#tunnels.takeDown(name, drainMs)));
     return names;
   }
 
@@ -92,7 +98,7 @@ export class TunnelSupervisor {
   async restart(select: Selection, caller: Caller, attendant?: Attendant): Promise<readonly UpTunnel[]> {
     this.#refuseClosed();
     const names = await this.#reader.known(select, caller);
-    const stopped = names.filter((name) => !this.#wants(name)).join(', ');
+    const stopped = names.filter((name) => !this.#tunnels.wants(name)).join(', ');
     if (stopped !== '') throw new TunnelError('NOT_RUNNING', `Cannot restart ${stopped}: not running`);
     return this.#applyAnew(names, caller, attendant, (tunnel, plan) => tunnel.restart(plan));
   }
@@ -104,7 +110,7 @@ export class TunnelSupervisor {
    */
   async reload(select: Selection, caller: Caller): Promise<readonly UpTunnel[]> {
     this.#refuseClosed();
-    const names = (await this.#reader.known(select, caller)).filter((name) => this.#wants(name));
+    const names = (await this.#reader.known(select, caller)).filter((name) => this.#tunnels.wants(name));
     return this.#applyAnew(names, caller, undefined, (tunnel, plan) => {
       if (!samePlan(tunnel.plan, plan)) tunnel.reload(plan);
     });
@@ -123,10 +129,9 @@ export class TunnelSupervisor {
       caller,
     );
     const wanted = new Map([...wishes.map((wish) => wish.plan), ...own].map((plan) => [plan.name, plan]));
-    const running = new Map([...this.#running].map(([name, { tunnel }]) => [name, tunnel.plan]));
-    const { stop } = reconcile(running, wanted, samePlan);
     this.#deps.refuseConflicts([...wanted.values()]);
-    await Promise.all([...stop, ...this.#broken.names].map((name) => this.#takeDown(name, drainMs)));
+    const surplus = this.#tunnels.names.filter((name) => !wanted.has(name));
+    await Promise.all(surplus.map((name) => this.#tunnels.takeDown(name, drainMs)));
     return this.#bringUp([...wishes, ...own.map((plan) => ({ plan, wanted: null }))], caller);
   }
 
@@ -143,14 +148,13 @@ export class TunnelSupervisor {
 
   /** `down` of one tunnel. Resolves when it is down. */
   async stop(name: string, drainMs = DEFAULT_DRAIN_MS): Promise<void> {
-    if (this.#wants(tunnelName(name))) await this.#takeDown(tunnelName(name), drainMs);
+    if (this.#tunnels.wants(tunnelName(name))) await this.#tunnels.takeDown(tunnelName(name), drainMs);
     else await this.down({ names: [name] }, drainMs, here());
   }
 
   /** Everything as it is now. Ask for it first and subscribe in the same turn: then no event is lost between. */
   snapshot(): StatusSnapshot {
-    const tunnels: TunnelStatus[] = [...this.#running.values()].map(({ tunnel }) => tunnel.status);
-    return { version: 1, supervisor: this.#status, tunnels: [...tunnels, ...this.#broken.rows] };
+    return { version: 1, supervisor: this.#status, tunnels: this.#tunnels.rows };
   }
 
   /** Calls back with each event from now on; the snapshot before is the caller's to take. @returns how to stop that */
@@ -165,7 +169,7 @@ export class TunnelSupervisor {
 
   /** How many tunnels are to run: a daemon without any has no reason to stay. */
   get wantedCount(): number {
-    return [...this.#running.values()].filter(({ leaving }) => !leaving).length + this.#broken.names.length;
+    return this.#tunnels.wantedCount;
   }
 
   /**
@@ -180,10 +184,10 @@ export class TunnelSupervisor {
     this.#memory.heedAuthSock(caller?.authSock);
     const meant = names?.map(tunnelName) ?? null;
     this.questions.attend(meant, attendant);
-    const concerned = [...this.#running].filter(([name]) => meant === null || meant.includes(name));
-    const waiting = concerned.filter(([, { tunnel }]) => tunnel.status.state === 'waiting');
-    for (const [name, { tunnel }] of waiting) if (this.questions.openCount(name) === 0) tunnel.retry();
-    return { waiting: waiting.map(([name]) => name), open: this.questions.open };
+    const concerned = this.#tunnels.all.filter(({ plan }) => meant === null || meant.includes(plan.name));
+    const waiting = concerned.filter(({ status }) => status.state === 'waiting');
+    for (const tunnel of waiting) if (this.questions.openCount(tunnel.plan.name) === 0) tunnel.retry();
+    return { waiting: waiting.map(({ plan }) => plan.name), open: this.questions.open };
   }
 
   /**
@@ -207,8 +211,8 @@ export class TunnelSupervisor {
   async #close(drainMs: number): Promise<void> {
     await this.#memory.freeze();
     this.#wake.stop();
-    const tunnels = [...this.#running.values()].map(({ tunnel }) => tunnel);
-    await Promise.all([...this.#running.keys()].map((name) => this.#takeDown(name, drainMs)));
+    const tunnels = this.#tunnels.all;
+    await Promise.all(this.#tunnels.names.map((name) => this.#tunnels.takeDown(name, drainMs)));
     const hooks = Promise.all(tunnels.map((tunnel) => tunnel.hooksIdle));
     const patience = new AbortController();
     await Promise.race([hooks, this.#deps.clock.sleep(HOOKS_GRACE_MS, patience.signal).catch(() => undefined)]);
@@ -223,7 +227,7 @@ export class TunnelSupervisor {
     } catch (thrown) {
       const error = asTunnelError(thrown);
       if (error.code === 'PROFILE_NOT_FOUND') this.#note('warn', error.message, wanted.name);
-      else this.#broken.add(wanted, error);
+      else this.#tunnels.addBroken(wanted, error);
       return undefined;
     }
   }
@@ -233,30 +237,9 @@ export class TunnelSupervisor {
     await this.#memory.recall();
     const names = wishes.map(({ plan }) => plan.name);
     if (attendant !== undefined) this.questions.attend(names, attendant);
-    const started = await Promise.all(
-      wishes.map((wish) => this.#turns.take(wish.plan.name, () => this.#startOne(wish))),
-    );
+    const started = await Promise.all(wishes.map((wish) => this.#tunnels.start(wish)));
     await this.#memory.save();
     return started;
-  }
-
-  #startOne({ plan, wanted }: Wish): UpTunnel {
-    this.#refuseClosed();
-    const { name } = plan;
-    const wasBroken = this.#broken.forget(name);
-    const running = this.#running.get(name);
-    if (running === undefined) {
-      const tunnel = this.#make(plan);
-      this.#running.set(name, { tunnel, wanted, leaving: false });
-      this.#wake.start();
-      tunnel.start();
-      return { name, already: wasBroken, reloaded: false };
-    }
-    const reloaded = !samePlan(running.tunnel.plan, plan);
-    this.#running.set(name, { ...running, wanted });
-    if (reloaded) running.tunnel.reload(plan);
-    running.tunnel.retry();
-    return { name, already: true, reloaded };
   }
 
   async #applyAnew(
@@ -268,39 +251,9 @@ export class TunnelSupervisor {
     const wishes = await this.#reader.readAgain(names);
     this.#memory.heedAuthSock(caller.authSock);
     if (attendant !== undefined) this.questions.attend(names, attendant);
-    const changed = await Promise.all(
-      wishes.map((wish) => this.#turns.take(wish.plan.name, () => this.#changeOne(wish, act))),
-    );
+    const changed = await Promise.all(wishes.map((wish) => this.#tunnels.change(wish, act)));
     await this.#memory.save();
     return changed.filter((tunnel) => tunnel !== undefined);
-  }
-
-  /** undefined where it was taken down meanwhile. */
-  #changeOne(wish: Wish, act: (tunnel: Tunnel, plan: Plan) => void): UpTunnel | undefined {
-    const { name } = wish.plan;
-    if (this.#broken.names.includes(name)) return this.#startOne(wish);
-    const running = this.#running.get(name);
-    if (running === undefined) return undefined;
-    const reloaded = !samePlan(running.tunnel.plan, wish.plan);
-    act(running.tunnel, wish.plan);
-    return { name, already: true, reloaded };
-  }
-
-  async #takeDown(name: string, drainMs: number): Promise<void> {
-    if (this.#broken.forget(name)) this.#broken.sayRemoved(name);
-    const before = this.#running.get(name);
-    if (before?.leaving === true) void before.tunnel.stop(drainMs); // a second `down` may shorten the drain of the first
-    await this.#turns.take(name, async () => {
-      const running = this.#running.get(name);
-      if (running === undefined) return;
-      this.#running.set(name, { ...running, leaving: true });
-      const saved = this.#memory.save();
-      await running.tunnel.stop(drainMs);
-      this.#running.delete(name);
-      if (this.#running.size === 0) this.#wake.stop();
-      this.#events.emit({ event: 'removed', at: this.#now(), tunnel: name });
-      await saved;
-    });
   }
 
   #make(plan: Plan): Tunnel {
@@ -312,26 +265,13 @@ export class TunnelSupervisor {
       agentSocket: () => this.#memory.authSock ?? this.#deps.authSock,
       ready: (after, signal) =>
         firstUp(name, after, signal, {
-          state: (other) => this.#running.get(other)?.tunnel.status.state,
+          state: (other) => this.#tunnels.get(other)?.status.state,
           subscribe: (listener) => this.#events.subscribe(listener),
         }),
       keptPort: (forward) => this.#memory.port(name, forward),
       keepPort: (forward, port) => this.#memory.keepPort(name, forward, port),
       emit: (event) => this.#events.emit(event),
     });
-  }
-
-  #woke(): void {
-    for (const { tunnel } of this.#running.values()) tunnel.wake();
-  }
-
-  #wants(name: string): boolean {
-    return this.#running.get(name)?.leaving === false || this.#broken.names.includes(name);
-  }
-
-  #wanted(): readonly WantedTunnel[] {
-    const running = [...this.#running.values()].flatMap(({ wanted, leaving }) => (leaving ? [] : (wanted ?? [])));
-    return [...running, ...this.#broken.all];
   }
 
   #refuseClosed(): void {
@@ -346,13 +286,6 @@ export class TunnelSupervisor {
   #now(): string {
     return new Date(this.#deps.clock.wallMs()).toISOString();
   }
-}
-
-interface Running {
-  readonly tunnel: Tunnel;
-  readonly wanted: WantedTunnel | null;
-  /** Taken down: not wanted any more, and gone once its connections are. */
-  readonly leaving: boolean;
 }
 
 /** Where a program that embeds the supervisor stands. */

@@ -1,4 +1,4 @@
-import type { Forward, ForwardContext, ForwardSettings } from '../forward/forward-context.ts';
+import type { ForwardContext } from '../forward/forward-context.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
@@ -6,9 +6,10 @@ import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { StatusEvent, TunnelStatus } from '../model/status.ts';
 import { Announcer } from './announcer.ts';
 import type { NoteLevel, SupervisorDeps } from './deps.ts';
-import { reconcile, sameLink } from './reconcile.ts';
-import { forwardState, type TunnelFacts } from './state.ts';
-import { absentForward, tunnelStatus } from './tunnel-status.ts';
+import { ForwardSet, type ForwardView } from './forward-set.ts';
+import { sameLink } from './reconcile.ts';
+import type { TunnelFacts } from './state.ts';
+import { tunnelStatus } from './tunnel-status.ts';
 
 /** What a tunnel has from its supervisor. */
 export interface TunnelContext {
@@ -23,8 +24,6 @@ export interface TunnelContext {
   readonly emit: (event: StatusEvent) => void;
 }
 
-/** Connections of a listener that a reload took away end by themselves, or with the tunnel: the longest time a timer takes. */
-const UNTIL_THEY_END_MS = 2 ** 31 - 1;
 /** What a forward or carrier may take beyond the drain to close, before the tunnel counts as stopped without it. */
 const CLOSE_GRACE_MS = 5_000;
 
@@ -41,15 +40,18 @@ export class Tunnel {
   #carrier: ManagedCarrier | undefined;
   #unsubscribe: () => void = () => undefined;
   #linkUp = false;
-  readonly #slots = new Map<string, Slot>();
-  /** Forwards that a reload took away, while their connections last. */
-  readonly #leaving = new Set<Forward>();
+  readonly #forwards: ForwardSet;
   /** Settles once what `#failure` ended is closed. */
   #dismantled: Promise<void> = Promise.resolve();
 
   constructor(plan: Plan, context: TunnelContext) {
     this.#plan = plan;
     this.#context = context;
+    this.#forwards = new ForwardSet({
+      deps: context.deps,
+      contextOf: (forward) => this.#forwardContext(forward),
+      onFault: (error) => this.#say(error),
+    });
     this.#announcer = new Announcer(context.deps.clock, {
       hooks: () => this.#plan.hooks,
       look: () => this.#look(),
@@ -63,7 +65,7 @@ export class Tunnel {
   }
 
   get status(): TunnelStatus {
-    return this.#announcer.dated(this.#undated());
+    return this.#statusOf(this.#forwards.views);
   }
 
   /** Binds the listeners, then has the link dialled. */
@@ -83,7 +85,7 @@ export class Tunnel {
     }
     this.#failure = null;
     this.#carrier = undefined;
-    this.#slots.clear();
+    this.#forwards.clear();
     this.changed();
     void this.#dismantled.then(() => {
       if (this.#wish === 'run' && this.#carrier === undefined && this.#failure === null) this.#open();
@@ -97,7 +99,7 @@ export class Tunnel {
     for (const warning of plan.warnings) if (!old.warnings.includes(warning)) this.note('warn', warning);
     if (this.#failure !== null || this.#carrier === undefined) return this.retry();
     if (!sameLink(old, plan)) this.#guard(() => this.#carrier?.renew(plan));
-    this.#replaceForwards(plan);
+    this.#forwards.replace(plan.forwards, plan);
     this.changed();
   }
 
@@ -123,7 +125,7 @@ export class Tunnel {
     this.changed();
     await this.#dismantle(drainMs);
     this.#wish = 'stopped';
-    this.#guard(() => this.#announcer.flush());
+    this.#guard(() => this.#announcer.end());
   }
 
   /** Resolves once no hook runs or waits. */
@@ -162,35 +164,21 @@ export class Tunnel {
     } catch (error) {
       return this.#giveUp(asTunnelError(error));
     }
-    for (const forward of this.#plan.forwards) this.#addForward(forward, this.#carrier);
+    for (const forward of this.#plan.forwards) this.#forwards.add(forward);
     this.changed();
   }
 
   #carrierChanged(carrier: ManagedCarrier): void {
     if (carrier.up !== this.#linkUp) {
       this.#linkUp = carrier.up;
-      for (const { forward } of this.#slots.values()) this.#guard(() => forward?.linkChanged());
+      this.#forwards.linkChanged();
     }
     this.changed();
   }
 
-  #addForward(plan: ForwardPlan, carrier: ManagedCarrier): void {
-    const slot: Slot = { plan, forward: undefined, fault: null, wasUp: false };
-    this.#slots.set(plan.name, slot);
-    const failed = (error: unknown): void => {
-      slot.fault = asTunnelError(error);
-      this.note('error', slot.fault.message, slot.fault.code);
-      this.changed();
-    };
-    try {
-      slot.forward = this.#context.deps.makeForward(plan, this.#forwardContext(plan, carrier));
-      slot.forward.start().catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  #forwardContext({ name: forward, bind }: ForwardPlan, carrier: ManagedCarrier): ForwardContext {
+  #forwardContext({ name: forward, bind }: ForwardPlan): ForwardContext {
+    const carrier = this.#carrier;
+    if (carrier === undefined) throw new TunnelError('INTERNAL', `Cannot make forward ${forward}: there is no carrier`);
     const { limits, whileDown, probe, name: tunnel } = this.#plan;
     const { deps, keptPort, keepPort, emit } = this.#context;
     const chosen = bind.kind === 'tcp' && bind.port === 0; // a port that the person named needs no memory
@@ -203,42 +191,11 @@ export class Tunnel {
       probe,
       ...(preferredPort === undefined ? {} : { preferredPort }),
       onBound: (port) => chosen && keepPort(forward, port),
-      onChange: () => this.changed(),
+      onChange: () => this.#announcer.stirred(),
       onConnection: (record) =>
         emit({ event: 'connection', at: new Date(deps.clock.wallMs()).toISOString(), tunnel, ...record }),
       onNote: (level, message, code, repeated) => this.note(level, message, code, repeated),
     };
-  }
-
-  #replaceForwards(plan: Plan): void {
-    const carrier = this.#carrier;
-    if (carrier === undefined) return;
-    const running = new Map([...this.#slots].map(([name, slot]) => [name, slot.plan]));
-    const wanted = new Map(plan.forwards.map((forward) => [forward.name, forward]));
-    const { stop, keep, change } = reconcile(running, wanted, (one, other) => {
-      const sound = this.#slots.get(one.name)?.fault === null;
-      return sound && this.#context.deps.sameForward(one, other);
-    });
-    for (const name of [...stop, ...change]) this.#leave(name); // all of them first: a new one may want an old one's port
-    const kept = new Map(keep.map((name) => [name, this.#slots.get(name)]));
-    this.#slots.clear();
-    for (const forward of plan.forwards) {
-      const slot = kept.get(forward.name);
-      if (slot === undefined) this.#addForward(forward, carrier);
-      else this.#keep({ ...slot, plan: forward }, plan);
-    }
-  }
-
-  #keep(slot: Slot, settings: ForwardSettings): void {
-    this.#slots.set(slot.plan.name, slot);
-    this.#guard(() => slot.forward?.update(settings));
-  }
-
-  #leave(name: string): void {
-    const forward = this.#slots.get(name)?.forward;
-    if (forward === undefined) return;
-    this.#leaving.add(forward);
-    void this.#closing(() => forward.close(UNTIL_THEY_END_MS)).then(() => this.#leaving.delete(forward));
   }
 
   /** Nothing but a person starts it again: the listeners close, so that clients learn of it. */
@@ -252,30 +209,24 @@ export class Tunnel {
   async #dismantle(drainMs: number): Promise<void> {
     const carrier = this.#carrier;
     this.#unsubscribe();
-    const forwards = [...this.#leaving, ...[...this.#slots.values()].flatMap(({ forward }) => forward ?? [])];
-    const closed = Promise.all(forwards.map((forward) => this.#closing(() => forward.close(drainMs))));
-    await this.#atMost(drainMs + CLOSE_GRACE_MS, closed);
-    if (carrier !== undefined)
-      await this.#atMost(
-        CLOSE_GRACE_MS,
-        this.#closing(() => carrier.close(0)),
-      );
+    await this.#atMost(drainMs + CLOSE_GRACE_MS, this.#forwards.close(drainMs));
+    if (carrier !== undefined) await this.#atMost(CLOSE_GRACE_MS, this.#closed(carrier));
   }
 
-  async #atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+  /** @param work never rejects */
+  async #atMost(limitMs: number, work: Promise<void>): Promise<void> {
     let cancel: () => void = () => undefined;
-    const late = new Promise<'late'>(
-      (resolve) => (cancel = this.#context.deps.clock.after(limitMs, () => resolve('late'))),
-    );
-    if ((await Promise.race([work, late])) === 'late')
-      this.note('error', 'Some connections did not close in time', 'TIMED_OUT');
+    const late = new Promise<'late'>((resolve) => {
+      cancel = this.#context.deps.clock.after(limitMs, () => resolve('late'));
+    });
+    const outcome = await Promise.race([work, late]);
+    if (outcome === 'late') this.note('error', 'Some connections did not close in time', 'TIMED_OUT');
     cancel();
   }
 
-  /** Runs a close that may throw or reject: the others are closed all the same. */
-  async #closing(close: () => Promise<void>): Promise<void> {
+  async #closed(carrier: ManagedCarrier): Promise<void> {
     try {
-      await close();
+      await carrier.close(0);
     } catch (error) {
       this.#say(error);
     }
@@ -292,57 +243,39 @@ export class Tunnel {
   #say(thrown: unknown): void {
     const { message, code } = asTunnelError(thrown);
     this.note('error', message, code);
+    this.changed();
   }
 
   /** The status as it is now, once its consequences are drawn. */
   #look(): TunnelStatus {
     const carrier = this.#carrier?.status;
     if (this.#wish === 'run' && this.#failure === null && carrier?.phase === 'failed') {
-      this.#giveUp(
-        carrier.lastError ?? new TunnelError('INTERNAL', `Cannot run ${this.#plan.name}: no reason was given`),
-      );
+      const silent = (): TunnelError =>
+        new TunnelError('INTERNAL', `Cannot run ${this.#plan.name}: no reason was given`);
+      this.#giveUp(carrier.lastError ?? silent());
     }
-    const facts = this.#facts();
-    [...this.#slots.values()].forEach((slot, index) => {
-      const live = facts.forwards[index];
-      if (live !== undefined && forwardState(live, facts) === 'up') slot.wasUp = true;
-    });
-    return this.status;
+    const views = this.#forwards.views;
+    const status = this.#statusOf(views);
+    status.forwards.forEach(({ state }, index) => state === 'up' && views[index]?.wasUp());
+    return status;
   }
 
-  #undated(): Omit<TunnelStatus, 'since'> {
-    return tunnelStatus({
+  #statusOf(views: readonly ForwardView[]): TunnelStatus {
+    const carrier = this.#carrier?.status ?? null;
+    const undated = tunnelStatus({
       plan: this.#plan,
-      facts: this.#facts(),
-      carrier: this.#carrier?.status ?? null,
-      forwards: [...this.#slots.values()].map(
-        ({ forward, plan, fault }) => forward?.facts ?? absentForward(plan, fault),
-      ),
+      facts: {
+        wish: this.#wish,
+        failure: this.#failure,
+        // Between a failure and the next start there is no carrier: it is as good as connecting.
+        carrier: this.#plan.hops.length === 0 ? null : (carrier ?? { phase: 'connecting', lastError: null }),
+        openQuestions: this.#context.openQuestions(),
+        forwards: views.map(({ liveness }) => liveness),
+      },
+      carrier,
+      forwards: views.map(({ facts }) => facts),
       errorAtMs: (error) => this.#announcer.firstSeenMs(error),
     });
+    return this.#announcer.dated(undated);
   }
-
-  #facts(): TunnelFacts {
-    // Between a failure and the next start there is no carrier: it is as good as connecting.
-    const carrier = this.#carrier?.status ?? { phase: 'connecting', lastError: null };
-    return {
-      wish: this.#wish,
-      failure: this.#failure,
-      carrier: this.#plan.hops.length === 0 ? null : carrier,
-      openQuestions: this.#context.openQuestions(),
-      forwards: [...this.#slots.values()].map(({ forward, fault, wasUp }) => ({
-        listening: forward?.facts.listening === true && fault === null,
-        error: fault ?? forward?.facts.error ?? null,
-        wasUp,
-      })),
-    };
-  }
-}
-
-interface Slot {
-  readonly plan: ForwardPlan;
-  forward: Forward | undefined;
-  /** What its making or its start threw: a fault of ours, beside the errors that it reports itself. */
-  fault: TunnelError | null;
-  wasUp: boolean;
 }

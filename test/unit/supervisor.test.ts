@@ -444,6 +444,15 @@ describe('the memory', () => {
     expect([states(supervisor), supervisor.wantedCount]).toEqual([{ bad: 'connecting' }, 1]);
   });
 
+  test('a profile with mistakes that was wanted can be withdrawn for good', async () => {
+    const stage = new Stage({ wanted: [{ name: 'bad', profile: 'bad', cwd: '/' }], ports: {} });
+    stage.profiles.set('bad', new TunnelError('PROFILE_INVALID', 'Cannot read bad.yaml'));
+    const supervisor = new TunnelSupervisor(stage.deps);
+    await supervisor.restore();
+    expect(await supervisor.down({ names: ['bad'] }, 0, caller)).toEqual(['bad']);
+    expect([states(supervisor), stage.store.memory.wanted]).toEqual([{}, []]);
+  });
+
   test('a supervisor that restored nothing leaves what was wanted as it is, and keeps its ports', async () => {
     const wanted = [{ name: 'web', profile: 'web', cwd: '/' }];
     const stage = new Stage({ wanted, authSock: '/old', ports: { web: { http: 40001 } } });
