@@ -3,10 +3,11 @@ import { runDaemon, startDaemon, type DaemonOptions } from '../daemon/main.ts';
 import { surviveFaults } from '../daemon/process-events.ts';
 import { FAILURES, asTunnelError, type TunnelError } from '../model/failure.ts';
 import type { Selection } from '../model/request.ts';
+import type { StatusEvent } from '../model/status.ts';
 import type { Context } from './context.ts';
 import { openFeed, type StatusFeed } from './feed.ts';
 import { errorLines } from './render/error.ts';
-import { eventLine, sameToAPerson } from './render/event.ts';
+import { eventLine, newsFilter } from './render/event.ts';
 import { relayQuestions } from './relay.ts';
 import { ended, type UpFailure } from './settle.ts';
 import { callerOf } from './supervisor.ts';
@@ -58,18 +59,17 @@ async function serve(client: ControlClient, select: Selection, context: Context)
   return explain(failures, context);
 }
 
-/** Every change that a person would see, and every finished connection, as `tunnel logs -f` shows them. */
+/** Every change that a person would see, and with -v every finished connection, as `tunnel logs -f` shows them. */
 function show(feed: StatusFeed, { json, verbose, out }: Context): void {
-  for (const status of feed.tunnels.values()) {
-    const event = { event: 'tunnel', at: status.since, tunnel: status.name, status } as const;
+  const isNews = newsFilter();
+  const print = (event: StatusEvent): void => {
     if (json) out.jsonLine({ version: 1, ...event });
-    else out.data(eventLine(event, out.theme));
+    else if (isNews(event) && (event.event !== 'connection' || verbose)) out.data(eventLine(event, out.theme));
+  };
+  for (const status of feed.tunnels.values()) {
+    print({ event: 'tunnel', at: status.since, tunnel: status.name, status });
   }
-  feed.onEvent((event, before) => {
-    if (json) return out.jsonLine({ version: 1, ...event });
-    if (event.event === 'tunnel' && before !== undefined && sameToAPerson(before, event.status)) return;
-    if (event.event !== 'connection' || verbose) out.data(eventLine(event, out.theme));
-  });
+  feed.onEvent(print);
 }
 
 function untilEnded(

@@ -149,6 +149,7 @@ function contextFor({ json, quiet, verbose }: Globals, out: Output, version: str
 
 function outputFor({ quiet, verbose, noColor }: Globals): Output {
   const { stdout, stderr, env } = process;
+  if (noColor) env['NO_COLOR'] = '1'; // prompts paint themselves, and ask the environment
   return streamOutput({
     stdout,
     stderr,

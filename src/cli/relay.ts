@@ -131,8 +131,17 @@ export async function putQuestion(
   const { askSecret, askText, askYesNo } = await import('./prompts.ts');
   const message = cleanLine(question.prompt);
   if (question.detail !== '') out.warn(clean(question.detail));
-  if (question.kind === 'host-key' || question.kind === 'confirm') {
-    return (await askYesNo(message, false, signal)) ? 'yes' : 'no';
-  }
+  if (question.kind === 'host-key') return wholeAnswer(await askText({ message, validate: isHostKeyAnswer }, signal));
+  if (question.kind === 'confirm') return (await askYesNo(message, false, signal)) ? 'yes' : 'no';
   return question.echo ? askText({ message }, signal) : (await askSecret(message, signal)).reveal();
+}
+
+/** As ssh has it: no answer by a bare Enter, and the fingerprint itself may be typed or pasted for yes. */
+function isHostKeyAnswer(text: string): true | string {
+  return /^(?:y|yes|n|no|SHA256:\S+)$/i.test(text.trim()) || 'Please type yes, no or the fingerprint.';
+}
+
+function wholeAnswer(text: string): string {
+  const answer = text.trim();
+  return { y: 'yes', n: 'no' }[answer.toLowerCase()] ?? answer;
 }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../control/client.ts';
 import { FAILURES, asTunnelError } from '../model/failure.ts';
-import type { StatusEvent, SupervisorStatus, TunnelStatus } from '../model/status.ts';
+import type { StatusEvent, SupervisorStatus } from '../model/status.ts';
 import { tunnelName } from './catalog.ts';
 import type { Context } from './context.ts';
 import { openFeed } from './feed.ts';
-import { eventLine, sameToAPerson } from './render/event.ts';
+import { eventLine, newsFilter } from './render/event.ts';
 import { statusLines, type StatusRow } from './render/status.ts';
 import { statusRows } from './status-rows.ts';
 import { withSupervisorIfRunning } from './supervisor.ts';
@@ -20,7 +20,7 @@ const INTERRUPTED = FAILURES.INTERRUPTED.exit;
 /** What is shown, in one of three ways. */
 interface View {
   readonly draw: (supervisor: SupervisorStatus | null, rows: readonly StatusRow[]) => void;
-  readonly event: (event: StatusEvent, before: TunnelStatus | undefined) => void;
+  readonly event: (event: StatusEvent) => void;
 }
 
 /**
@@ -61,9 +61,9 @@ async function follow(client: ControlClient, names: readonly string[], view: Vie
   await new Promise<void>((resolve, reject) => {
     const redraw = (): void => void draw().catch(reject);
     const ticking = context.out.columns === undefined || context.json ? undefined : setInterval(redraw, TICK_MS);
-    const stop = feed.onEvent((event, before) => {
+    const stop = feed.onEvent((event) => {
       if (names.length > 0 && (event.tunnel === null || !wanted.has(event.tunnel))) return;
-      view.event(event, before);
+      view.event(event);
       gathering ??= setTimeout(redraw, GATHER_MS);
     });
     const aborted = (): void => reject(asTunnelError(context.signal.reason));
@@ -105,24 +105,22 @@ function jsonView({ out }: Context): View {
 /** First what is, once; then a line per change that a person would see. */
 function lineView(names: readonly string[], { out }: Context): View {
   let begun = false;
+  const isNews = newsFilter();
+  const print = (event: StatusEvent): void => {
+    if (isNews(event)) out.data(eventLine(event, out.theme));
+  };
   return {
     draw: (supervisor, rows) => {
       if (begun) return;
       begun = supervisor !== null || names.length > 0;
       for (const row of rows) {
-        if (row.since === null) out.data(`${row.name}  stopped`);
-        else
-          out.data(
-            eventLine(
-              { event: 'tunnel', at: row.since, tunnel: row.name, status: { ...row, since: row.since } },
-              out.theme,
-            ),
-          );
+        const { since, name: tunnel } = row;
+        if (since === null) out.data(`${tunnel}  stopped`);
+        else print({ event: 'tunnel', at: since, tunnel, status: { ...row, since } });
       }
     },
-    event: (event, before) => {
-      const same = event.event === 'tunnel' && before !== undefined && sameToAPerson(before, event.status);
-      if (!same && event.event !== 'connection') out.data(eventLine(event, out.theme));
+    event: (event) => {
+      if (event.event !== 'connection') print(event);
     },
   };
 }

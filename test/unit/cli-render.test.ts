@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { bytesText } from '../../src/cli/render/bytes.ts';
 import { ageText, spanText } from '../../src/cli/render/duration.ts';
 import { errorJson, errorLines } from '../../src/cli/render/error.ts';
-import { eventLine, sameToAPerson } from '../../src/cli/render/event.ts';
+import { eventLine, newsFilter } from '../../src/cli/render/event.ts';
 import { forwardLines } from '../../src/cli/render/state.ts';
 import { statusLines, stoppedRow, type StatusRow } from '../../src/cli/render/status.ts';
 import { tableLines } from '../../src/cli/render/table.ts';
@@ -224,14 +224,14 @@ describe('events', () => {
     ]);
   });
 
-  test('counts alone are no change to a person; a state, an error or a health is', () => {
+  test('figures alone are no news to a person; a state, an error, a health and a connection are', () => {
+    const told = (status: TunnelStatus) => ({ event: 'tunnel', at, tunnel: status.name, status }) as const;
     const more = tunnel({ forwards: [forward({ openConnections: 5, receivedBytes: 9 })], latencyMs: 99 });
-    const ill = tunnel({ forwards: [forward({ health: 'failing' })] });
-    expect([more, ill, tunnel({ state: 'retrying' })].map((after) => sameToAPerson(tunnel(), after))).toEqual([
-      true,
-      false,
-      false,
-    ]);
+    const busy = tunnel({ state: 'retrying', forwards: [forward({ lastError: REFUSED })] });
+    const gone = { event: 'removed', at, tunnel: 'pop-mail' } as const;
+    const note = { event: 'note', at, tunnel: 'pop-mail', level: 'info', message: 'hello' } as const;
+    const events = [told(tunnel()), told(more), told(busy), told(tunnel({ state: 'stopped' })), gone, note, note];
+    expect(events.map(newsFilter())).toEqual([true, false, true, true, false, true, true]);
   });
 
   /** Local time, whatever the zone of the machine that tests. */

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import { parseLogLine } from '../log-line.ts';
 import { logLines } from '../log-reader.ts';
 import type { Options } from '../options.ts';
-import { eventLine } from '../render/event.ts';
+import { eventLine, newsFilter } from '../render/event.ts';
 import { profileExists } from '../stopped.ts';
 
 /** `tunnel logs`: reads the files themselves, so it works whether or not a supervisor runs. */
@@ -37,13 +37,15 @@ interface Wanted {
 /** @returns how many events of this name there are, those before `sinceMs` included */
 async function print({ name, sinceMs, follow }: Wanted, { paths, out, json, signal }: Context): Promise<number> {
   let seen = 0;
+  const isNews = newsFilter();
   for await (const line of logLines(paths.logFile, { follow, signal })) {
     const event = parseLogLine(line);
     if (event === undefined || (name !== undefined && event.tunnel !== name)) continue;
     seen += 1;
+    const news = isNews(event);
     if (Date.parse(event.at) < sinceMs) continue;
     if (json) out.jsonLine({ version: 1, ...event });
-    else out.data(eventLine(event, out.theme));
+    else if (news) out.data(eventLine(event, out.theme));
   }
   return seen;
 }

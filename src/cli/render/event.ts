@@ -1,6 +1,6 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { StatusEvent, TunnelStatus } from '../../model/status.ts';
-import type { Theme } from '../theme.ts';
+import { PLAIN, type Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
 import { spanText } from './duration.ts';
 import { statePaint } from './state.ts';
@@ -29,8 +29,10 @@ function eventText(event: StatusEvent, theme: Theme): string {
 /** What a tunnel is now, with the reason where it is in trouble. */
 export function changeText({ state, lastError, forwards }: TunnelStatus, theme: Theme): string {
   const failing = forwards.some(({ health }) => health === 'failing') ? theme.bad(', health failing') : '';
-  const trouble = lastError ?? forwards.find((forward) => forward.lastError !== null)?.lastError ?? null;
-  const reason = trouble === null ? '' : `: ${cleanLine(trouble.message)}`;
+  const troubles = [lastError, ...forwards.map((forward) => forward.lastError)].flatMap(
+    (error) => error?.message ?? [],
+  );
+  const reason = troubles.length === 0 ? '' : `: ${cleanLine([...new Set(troubles)].join('; '), 2_000)}`;
   return `${statePaint(state, theme)(state)}${failing}${reason}`;
 }
 
@@ -58,12 +60,17 @@ export function timeText(at: string): string {
   return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
 }
 
-/** Whether a person would see a difference: byte and connection counts alone are none. */
-export function sameToAPerson(before: TunnelStatus, after: TunnelStatus): boolean {
-  return face(before) === face(after);
-}
-
-function face({ state, lastError, forwards }: TunnelStatus): string {
-  const each = forwards.map(({ bind, state: own, health, lastError: fault }) => [bind, own, health, fault?.message]);
-  return JSON.stringify([state, lastError?.message, each]);
+/**
+ * Tells of each event whether its line says anything new: a status whose figures alone have changed reads as the one
+ * before it. Connections and notes are always news. One filter for each list of lines.
+ */
+export function newsFilter(): (event: StatusEvent) => boolean {
+  const last = new Map<string, string>();
+  return (event) => {
+    if (event.event === 'connection' || event.event === 'note') return true;
+    const text = eventText(event, PLAIN);
+    const same = last.get(event.tunnel) === text;
+    last.set(event.tunnel, text);
+    return !same;
+  };
 }

@@ -67,7 +67,8 @@ function paintOf({ paint }: Cell): Pick<Cell, 'paint'> {
 
 /** A forward that is worse or better off than its tunnel says so itself. */
 function forwardCells(row: StatusRow, forward: ForwardStatus, verbose: boolean, theme: Theme): Cell[] {
-  const differs = forward.state !== row.state && (forward.state === 'failed' || row.state === 'retrying');
+  const differs =
+    forward.state !== row.state && (forward.state === 'failed' || (forward.state === 'up' && row.state !== 'stopping'));
   const remark = differs ? ` (${forward.state})` : '';
   const route: Cell =
     remark === ''
