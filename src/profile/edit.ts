@@ -93,9 +93,9 @@ function remove(document: Document.Parsed, path: readonly (string | number)[]): 
   const staying: unknown = second?.key;
   const isFirst = path.length === 1 && isScalar(leaving) && leaving.value === path[0];
   if (isFirst && isScalar(staying) && typeof leaving.commentBefore === 'string') {
-    staying.commentBefore = [leaving.commentBefore, staying.commentBefore]
-      .filter((text) => text !== undefined)
-      .join('\n');
+    const above = [leaving.commentBefore, staying.commentBefore].filter((text) => typeof text === 'string');
+    staying.commentBefore = above.join(staying.spaceBefore === true ? '\n\n' : '\n');
+    staying.spaceBefore = false;
   }
   document.deleteIn(path);
 }
