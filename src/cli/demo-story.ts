@@ -30,9 +30,13 @@ export async function playStory(stage: Stage, client: ControlClient, context: Co
   await talkPop3(port, FETCH, (who, line) => tell(spoken(who, line)), signal);
 
   tell(`\n${strong('Now the SSH connection is cut')}, and the mail client comes again at once:`);
+  let told = 'up';
   const stopTelling = feed.onEvent((event) => {
-    if (event.event !== 'tunnel' || event.status.state === 'up') return;
-    tell(dim(`  -- ${PROFILE} is ${event.status.state}; localhost:${port} stays open, and the client is held`));
+    if (event.event !== 'tunnel' || event.status.state === told) return;
+    told = event.status.state;
+    if (told !== 'up') {
+      tell(dim(`  -- ${PROFILE} is ${told}; localhost:${port} stays open, and the client is held`));
+    }
   });
   stage.cut();
   const cutAtMs = performance.now();

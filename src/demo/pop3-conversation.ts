@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { TunnelError, asTunnelError } from '../model/failure.ts';
 
 /** One line of a POP3 conversation, as it went over the wire, without its line end. */
 export type Heard = (who: 'client' | 'server', line: string) => void;
@@ -22,7 +23,7 @@ export async function talkPop3(
   signal.throwIfAborted();
   const socket = connect({ host: 'localhost', port, signal });
   socket.setEncoding('utf8').setTimeout(SILENCE_MS, () => {
-    socket.destroy(new Error(`the POP3 server said nothing for ${SILENCE_MS / 1000} s`));
+    socket.destroy(unfinished(`the server said nothing for ${SILENCE_MS / 1000} s`));
   });
   const lines = splitLines(socket);
   try {
@@ -33,6 +34,10 @@ export async function talkPop3(
       await readReply(lines, MULTI_LINE.test(command), heard);
     }
     while (!(await lines.next()).done); // its EOF
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const error = asTunnelError(thrown);
+    throw error.code === 'INTERNAL' ? unfinished(error.message, thrown) : error;
   } finally {
     socket.destroy();
   }
@@ -41,7 +46,7 @@ export async function talkPop3(
 async function readReply(lines: AsyncIterator<string, void>, multiLine: boolean, heard: Heard): Promise<void> {
   for (;;) {
     const { done, value: line } = await lines.next();
-    if (done === true || line === undefined) throw new Error('the POP3 server hung up early');
+    if (done === true || line === undefined) throw unfinished('the server hung up early');
     heard('server', line);
     if (!multiLine || line === '.' || line.startsWith('-ERR')) return;
   }
@@ -54,4 +59,8 @@ async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string
     pending = last;
     yield* complete.reverse();
   }
+}
+
+function unfinished(why: string, cause?: unknown): TunnelError {
+  return new TunnelError('CONNECTION_LOST', `Cannot finish the POP3 conversation: ${why}`, { cause });
 }

@@ -1,3 +1,4 @@
+import type { ControlClient } from '../../control/client.ts';
 import { connectOrSpawn } from '../../daemon/spawn.ts';
 import { openStage, PROFILE } from '../../demo/stage.ts';
 import { appPaths, pathFacts } from '../../files/paths.ts';
@@ -22,7 +23,7 @@ export const run: Run = async (_args, _options, context) => {
     pid = client.supervisor?.pid;
     try {
       await playStory(stage, client, context);
-      await stay(context);
+      await stay(client, context);
     } finally {
       await endSupervisor(client, PROFILE);
     }
@@ -33,12 +34,12 @@ export const run: Run = async (_args, _options, context) => {
 };
 
 /** On a terminal the tunnel stays for the person's own mail client, and Ctrl-C is the way it is meant to end. */
-function stay({ interactive, json, signal, out }: Context): Promise<void> {
-  if (!interactive || json || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => {
-      out.say('\nEnding: the tunnel, both servers and the temporary folder go.');
-      resolve();
-    });
+async function stay(client: ControlClient, { interactive, json, signal, out }: Context): Promise<void> {
+  if (!interactive || json || signal.aborted) return;
+  const asked = new Promise<undefined>((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
+  const lost = await Promise.race([asked, client.closed]);
+  if (lost !== undefined) throw lost;
+  out.say('\nEnding: the tunnel, both servers and the temporary folder go.');
 }
