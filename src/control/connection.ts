@@ -46,6 +46,8 @@ export class ControlConnection implements Peer {
   /** `other`: greeted, of another protocol, so only `stop` is understood. */
   #greeted: 'no' | 'yes' | 'other' = 'no';
   #inWork = 0;
+  /** What was read and waits for its turn. */
+  readonly #unread: (Frame | Refusal)[] = [];
   #closing = false;
   #subscribing = 0;
   /** Notifications that wait until `subscribing` is 0 again. */
@@ -94,12 +96,20 @@ export class ControlConnection implements Peer {
   }
 
   #read(chunk: Buffer): void {
-    for (const item of this.#decoder.push(chunk)) {
-      if (this.#closing) return;
+    this.#unread.push(...this.#decoder.push(chunk));
+    this.#takeUnread();
+  }
+
+  #takeUnread(): void {
+    while (this.#inWork < MAX_IN_WORK && !this.#closing) {
+      const item = this.#unread.shift();
+      if (item === undefined) break;
       if (item.kind === 'refused') this.#refuse(item.id, WHY_REFUSED[item.reason]);
       else if (item.kind === 'request') this.#request(item.id, item.method, item.params);
       // A client has nothing to notify and nothing to answer: what else it sends means nothing.
     }
+    if (this.#unread.length > 0 && !this.#closing) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   #request(id: number, method: string, params: unknown): void {
@@ -109,7 +119,6 @@ export class ControlConnection implements Peer {
     if (this.#greeted === 'no') return this.#refuse(id, 'the first request must be hello');
     if (this.#greeted === 'other' && method !== 'stop') return this.#fail(id, this.#otherProtocol());
     this.#inWork += 1;
-    if (this.#inWork === MAX_IN_WORK) this.#socket.pause();
     this.#serve(id, method, params);
   }
 
@@ -147,7 +156,7 @@ export class ControlConnection implements Peer {
     if (method === 'subscribe') this.#subscribing -= 1;
     if (this.#subscribing === 0) for (const held of this.#heldBack.splice(0)) this.#send(held);
     this.#inWork -= 1;
-    if (this.#inWork === MAX_IN_WORK - 1) this.#socket.resume();
+    if (this.#unread.length > 0) setImmediate(() => this.#takeUnread()); // not from within: answers may come at once
   }
 
   #errorFrame(id: number, thrown: unknown): Frame {

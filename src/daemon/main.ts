@@ -108,7 +108,11 @@ class RunningDaemon implements Daemon {
     this.#restored = mode === 'background' ? supervisor.restore() : Promise.resolve();
     const stop = (): void => void this.stop();
     this.#door = new Door(options.paths, lock, {
-      identity: { version, pid: process.pid, startedAt: lock.facts.startedAt },
+      identity: {
+        version,
+        pid: process.pid,
+        startedAt: supervisor.snapshot().supervisor?.startedAt ?? lock.facts.startedAt,
+      },
       handlers: controlHandlers({ supervisor, restored: this.#restored, stop }),
       onFault,
     });

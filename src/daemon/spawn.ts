@@ -76,7 +76,10 @@ export async function connectOrSpawn(
     const child = startDaemon(output, options);
     const client = await awaitAnswer(paths, version, child, options.withinMs ?? STARTS_WITHIN_MS);
     if (client === undefined) throw await startFailure(child, output);
-    return { client, spawned: client.supervisor?.pid === child.process.pid };
+    const spawned = client.supervisor?.pid === child.process.pid;
+    // Another caller's was faster. Ours has not looked yet, or it would have ended: a later look could find that one gone.
+    if (!spawned) child.process.kill();
+    return { client, spawned };
   } finally {
     await output.close();
   }

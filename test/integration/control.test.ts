@@ -338,7 +338,7 @@ describe('a hostile client', () => {
     line.destroy();
   });
 
-  test('that sends a thousand requests at once has each of them answered', async () => {
+  test('that sends a thousand requests at once has each of them answered, a few at a time', async () => {
     let most = 0;
     let inWork = 0;
     const handler: ControlHandlers['down'] = async () => {
@@ -351,7 +351,7 @@ describe('a hostile client', () => {
     const client = await connectControl(socket, '1');
     const all = Array.from({ length: 1000 }, () => client.call('down', { select: { all: true }, drainMs: 0, caller }));
     expect((await Promise.all(all)).length).toBe(1000);
-    expect(most).toBeLessThan(1000);
+    expect(most).toBe(32);
     client.close();
   });
 });

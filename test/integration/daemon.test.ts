@@ -12,6 +12,7 @@ import { connectIfRunning, connectOrSpawn } from '../../src/daemon/spawn.ts';
 import { stopSupervisor } from '../../src/daemon/stop.ts';
 import { appPaths, pathFacts, type Paths } from '../../src/files/paths.ts';
 import type { TunnelError } from '../../src/model/failure.ts';
+import type { SupervisorMemory } from '../../src/model/memory.ts';
 import type { OpenQuestion } from '../../src/model/request.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
@@ -204,12 +205,20 @@ describe('a supervisor', () => {
     await expect(connectIfRunning(paths, VERSION)).resolves.toBeUndefined();
   });
 
-  test('starts what was wanted before it says what runs', async () => {
+  test('answers no question about tunnels before those that were wanted are back', async () => {
     const stage = new Stage({ wanted: [{ name: 'pop-mail', profile: 'pop-mail', cwd: '/' }], ports: {} });
     stage.profile({ name: 'pop-mail' });
-    await start({}, stage);
-    const { tunnels } = await (await client()).call('status', {});
-    expect(tunnels.map(({ name }) => name)).toEqual(['pop-mail']);
+    let openDisk = (): void => undefined;
+    const disk = new Promise<void>((resolve) => (openDisk = resolve));
+    const { store } = stage.deps;
+    const slow = { load: () => disk.then(() => store.load()), save: (memory: SupervisorMemory) => store.save(memory) };
+    await start({ makeSupervisor: () => new TunnelSupervisor({ ...stage.deps, store: slow }) }, stage);
+    const line = await client();
+    const answers = [line.call('status', {}), line.call('subscribe', {})];
+    await line.call('decline', { id: 'none' }); // which asks about no tunnel, and came after the others
+    openDisk();
+    const names = (await Promise.all(answers)).map(({ tunnels }) => tunnels.map(({ name }) => name));
+    expect(names).toEqual([['pop-mail'], ['pop-mail']]);
   });
 
   test('in the foreground restores nothing', async () => {
@@ -257,12 +266,11 @@ describe('a supervisor', () => {
   });
 
   test('stays while somebody watches it', async () => {
-    const { daemon, stage } = await start();
-    let ended = false;
-    void daemon.ended.then(() => (ended = true));
-    await (await client()).call('subscribe', {});
+    const { stage } = await start();
+    const line = await client();
+    await line.call('subscribe', {});
     await stage.clock.advance(3_600_000);
-    expect(ended).toBe(false);
+    await expect(line.call('status', {})).resolves.toMatchObject({ tunnels: [] });
   });
 
   test('listens again after a logout took its runtime folder away', async () => {
@@ -363,6 +371,19 @@ describe('the lock', () => {
     await expect(takeLock(paths.lockFile, about, silent)).resolves.toBeDefined();
   });
 
+  test('that another replaced while we judged it is not taken from them', async () => {
+    await mkdir(paths.stateDir, { recursive: true });
+    const stale = { ...(await ownIdentity()), ...about, token: 'old', processStart: null };
+    await writeFile(paths.lockFile, JSON.stringify(stale));
+    const theirs = { ...(await ownIdentity()), ...about, token: 'theirs' };
+    const taken = takeLock(paths.lockFile, about, async () => {
+      await writeFile(paths.lockFile, JSON.stringify(theirs));
+      return false;
+    });
+    await expect(taken).rejects.toMatchObject({ code: 'SUPERVISOR_RUNNING' });
+    expect(await readLock(paths.lockFile)).toEqual(theirs);
+  });
+
   test('that cannot be written is a plain error', async () => {
     await expect(takeLock(join(home.dir, 'missing', 'lock'), about, silent)).rejects.toMatchObject({ code: 'FILE' });
   });
@@ -397,6 +418,18 @@ describe('a command', () => {
     const all = await Promise.all([spawned(), spawned(), spawned()]);
     expect(new Set(all.map(({ client: line }) => line.supervisor?.pid)).size).toBe(1);
     expect(all.filter((one) => one.spawned).length).toBe(1);
+  });
+
+  test('that lost the race leaves no second supervisor to take over when the first one ends', async () => {
+    const log = join(home.dir, 'pids');
+    const late = `require('fs').appendFileSync(${JSON.stringify(log)}, process.pid + '\\n'); setTimeout(() => {}, 60000);`;
+    const other = launch();
+    const found = connectOrSpawn(paths, VERSION, { command: ['-e', late], env: home.env });
+    const { client: line, spawned: ours } = await found;
+    line.close();
+    expect([ours, line.supervisor?.pid]).toEqual([false, other.child.pid]);
+    const pid = Number(await readFile(log, 'utf8').catch(() => '0'));
+    if (pid !== 0) await eventually(() => !isRunning(pid));
   });
 
   test('whose TUNNEL_HOME is relative starts the supervisor of that home', async () => {
