@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
 import { KEYS, Terminal } from '../support/pty.ts';
 import { freePort, makeKey, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
@@ -58,23 +59,30 @@ describe('a question of a login', () => {
     expect(await ask(on.port, 'hello')).toBe('hello');
   });
 
-  test('about an unknown host shows its fingerprint, and yes is remembered', { timeout: 30_000 }, async () => {
-    await using on = await stage();
-    await writeFile(on.sshd.knownHostsFile, '');
-    await using screen = terminal(on.cli, 'up', 'plain');
-    await screen.expect('SHA256:');
-    screen.enter('y');
-    await screen.expect(/plain +.* +up/);
-    expect(await screen.exit()).toBe(0);
-    expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toContain('ssh-ed25519');
-  });
+  test(
+    'about an unknown host shows its fingerprint, which may be typed for yes, and remembers it',
+    { timeout: 30_000 },
+    async () => {
+      await using on = await stage();
+      await writeFile(on.sshd.knownHostsFile, '');
+      await using screen = terminal(on.cli, 'up', 'plain');
+      const fingerprint = await screen.expect(/SHA256:[\w+/]{43}/);
+      await screen.expect('from now on?');
+      screen.enter();
+      await screen.expect('Please type yes, no or the fingerprint.');
+      screen.enter(fingerprint);
+      await screen.expect(/plain +.* +up/);
+      expect(await screen.exit()).toBe(0);
+      expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toContain('ssh-ed25519');
+    },
+  );
 
   test('no to an unknown host is 5, and nothing is remembered', { timeout: 30_000 }, async () => {
     await using on = await stage();
     await writeFile(on.sshd.knownHostsFile, '');
     await using screen = terminal(on.cli, 'up', 'plain');
-    await screen.expect('SHA256:');
-    screen.enter('n');
+    await screen.expect('from now on?');
+    screen.enter('no');
     expect(await screen.exit()).toBe(5);
     expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toBe('');
   });
@@ -134,4 +142,24 @@ test('status --watch draws the table anew when something happens', { timeout: 30
   await screen.expect(/plain +up/);
   screen.type(KEYS.ctrlC);
   expect(await screen.exit()).toBe(130);
+});
+
+test('a question on two terminals is answered on one, and leaves the other', { timeout: 30_000 }, async () => {
+  await using on = await stage();
+  await using first = terminal(on.cli, 'up', 'locked');
+  await first.expect(/[Pp]assphrase/);
+  await using second = terminal(on.cli, 'up', 'locked');
+  await second.expect(/[Pp]assphrase/);
+  first.enter(PASSPHRASE);
+  await second.expect('answered elsewhere');
+  expect(await Promise.all([first.exit(), second.exit()])).toEqual([0, 0]);
+});
+
+test('a closed terminal withdraws what was not up yet', { timeout: 30_000 }, async () => {
+  await using on = await stage();
+  const screen = terminal(on.cli, 'up', 'locked');
+  await screen.expect(/[Pp]assphrase/);
+  screen.hangUp();
+  await screen.exit();
+  await eventually(async () => (await on.cli.snapshot()).tunnels.length === 0);
 });

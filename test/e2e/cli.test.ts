@@ -54,6 +54,7 @@ test('a tunnel from its first up to its down, as a script sees it', { timeout: 3
   expect(await cli.run('up', 't')).toEqual({ code: 0, stdout: `t  ${route}  up\n`, stderr: '' });
   expect(await ask(port, 'hello')).toBe('hello');
   expect((await cli.run('up', 't')).code).toBe(0);
+  expect((await cli.run('up', 'tt')).stderr).toContain('did you mean `t`?');
 
   const { supervisor, tunnels, ...rest } = await cli.snapshot();
   expect(rest).toEqual({ version: 1 });
@@ -110,6 +111,7 @@ describe('a command line that is wrong', () => {
       [['wait', 'pop-mial'], 3, 'did you mean `pop-mail`?'],
       [['port', 'pop-mial'], 3, 'did you mean `pop-mail`?'],
       [['down', 'pop-mial'], 3, 'did you mean `pop-mail`?'],
+      [['reload', 'pop-mial'], 3, 'did you mean `pop-mail`?'],
       [['logs', 'pop-mial'], 3, 'did you mean `pop-mail`?'],
     ];
     for (const [line, code, words] of lines) {

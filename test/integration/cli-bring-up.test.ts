@@ -105,7 +105,7 @@ describe('waiting for tunnels', () => {
     await eventually(() => relay.asking);
     await observes(500, () => over, 'the end of the wait');
     answer('secret');
-    expect((await settling).failures.map(({ facts: { exit } }) => exit)).toEqual([7]);
+    expect((await settling).failures.map(({ facts: { exit } }) => exit)).toEqual([4]);
     relay.close();
   });
 });

@@ -76,7 +76,12 @@ export class Terminal {
     return this.#exit;
   }
 
-  /** Hangs up, as a closed terminal window does. Safe to call twice. */
+  /** As a closed terminal window does: SIGHUP, which the program may handle. */
+  hangUp(): void {
+    this.#pty.kill('SIGHUP');
+  }
+
+  /** Ends it for sure. Safe to call twice. */
   async close(): Promise<void> {
     if (!this.#exited) this.#pty.kill('SIGKILL');
     await this.#exit;
