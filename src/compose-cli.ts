@@ -38,17 +38,24 @@ export function openKeychain(): SecretStore {
   return new Keychain({ deadlineMs: FOREGROUND_DEADLINE_MS });
 }
 
+/** Says why the keychain could not be read: of little interest to somebody who is asked instead. */
+export type OnKeychainNote = (message: string) => void;
+
 /** Makes one SSH connection from this process, with stored secrets; the caller closes it. */
-export async function dialOnce(request: DialRequest, { env }: Place): ReturnType<Dial> {
+export async function dialOnce(request: DialRequest, { env }: Place, onKeychainNote: OnKeychainNote): ReturnType<Dial> {
   const { createDial } = await import('./ssh/dial.ts');
-  const dial = createDial({ readSecret: storedSecrets(env, request.onNote) });
+  const dial = createDial({ readSecret: storedSecrets(env, onKeychainNote) });
   return dial(request);
 }
 
 /** Asks a server for its host key; nothing is recorded for it. Rejects as a dial does. */
-export async function lookAtHostKey(request: DialRequest, { env }: Place): Promise<OfferedHostKey> {
+export async function lookAtHostKey(
+  request: DialRequest,
+  { env }: Place,
+  onKeychainNote: OnKeychainNote,
+): Promise<OfferedHostKey> {
   const { offeredHostKey } = await import('./compose-host-key.ts');
-  return offeredHostKey(request, storedSecrets(env, request.onNote));
+  return offeredHostKey(request, storedSecrets(env, onKeychainNote));
 }
 
 /** Under which name, and in which files, a server's host key stands. */

@@ -38,7 +38,7 @@ export async function tryLogin(via: readonly HopSpec[], context: Context): Promi
   const { dialOnce, planOf } = await import('../compose-cli.ts');
   const plan = await planOf({ via, forwards: [] }, context);
   for (const warning of plan.warnings) context.out.say(cleanLine(warning));
-  const transport = await dialOnce(dialRequest(plan, context), context);
+  const transport = await dialOnce(dialRequest(plan, context), context, (note) => context.out.detail(cleanLine(note)));
   const { serverVersion } = transport.facts;
   transport.close();
   return `Logged in at ${plan.hops.at(-1)?.label ?? ''} (${cleanLine(serverVersion)}).`;

@@ -6,14 +6,14 @@ import { KEYS, Terminal } from '../support/pty.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 
 /** A TMPDIR of its own shows what a demo leaves behind. */
-async function inTempDir(cli: TunnelCli): Promise<{ env: Record<string, string>; left: () => Promise<string[]> }> {
+function inTempDir(cli: TunnelCli): { env: Record<string, string>; left: () => Promise<string[]> } {
   const env = { ...cli.home.env, TMPDIR: cli.home.dir };
   return { env, left: async () => (await readdir(cli.home.dir)).filter((name) => name.startsWith('tunnel-')) };
 }
 
 test('without a terminal it shows mail before and after the cut, and ends with 0', { timeout: 30_000 }, async () => {
   await using cli = await tunnelCli();
-  const { env, left } = await inTempDir(cli);
+  const { env, left } = inTempDir(cli);
 
   const ran = await cli.runWith({ env }, 'demo');
 
@@ -27,7 +27,7 @@ test('without a terminal it shows mail before and after the cut, and ends with 0
 
 test('two demos at once do not meet', { timeout: 30_000 }, async () => {
   await using cli = await tunnelCli();
-  const { env, left } = await inTempDir(cli);
+  const { env, left } = inTempDir(cli);
 
   const both = await Promise.all([cli.runWith({ env }, 'demo', '--json'), cli.runWith({ env }, 'demo', '--json')]);
 
@@ -40,7 +40,7 @@ test('two demos at once do not meet', { timeout: 30_000 }, async () => {
 
 test('on a terminal it serves a mail client until Ctrl-C, and then leaves nothing', { timeout: 30_000 }, async () => {
   await using cli = await tunnelCli();
-  const { env, left } = await inTempDir(cli);
+  const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });
   const port = Number((await screen.expect(/Port +\d+/, 15_000)).replace(/\D+/, ''));
   await screen.expect('tunnel new');
@@ -60,7 +60,7 @@ test.each<[what: string, signals: readonly NodeJS.Signals[]]>([
   ['a terminal that is closed', ['SIGHUP']],
 ])('%s leaves no folder and no supervisor', { timeout: 30_000 }, async (_what, signals) => {
   await using cli = await tunnelCli();
-  const { env, left } = await inTempDir(cli);
+  const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });
   const port = Number((await screen.expect(/up +localhost:\d+/, 15_000)).replace(/\D+/, ''));
 

@@ -17,7 +17,9 @@ export const run: Run = async ([subject = ''], options, context) => {
   if (isProfilePath(subject)) return trustFile(subject, options, context);
   const { lookAtHostKey } = await import('../../compose-cli.ts');
   const plan = await serverPlan(subject, context);
-  const offered = await lookAtHostKey(dialRequest(plan, context), context);
+  const offered = await lookAtHostKey(dialRequest(plan, context), context, (note) =>
+    context.out.detail(cleanLine(note)),
+  );
   const wanted = wantedFingerprint(options);
   if (offered.kind === 'known') {
     const prints = offered.entries.map(({ key }) => fingerprint(key));

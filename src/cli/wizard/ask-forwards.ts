@@ -56,9 +56,11 @@ class ForwardDialog {
   }
 
   async run(): Promise<ChosenForwards> {
+    const { dim } = this.#out.talkTheme;
     do {
       const kind = await askOne('What should be reachable on this computer?', KINDS, this.#signal);
       const preset = PRESETS.find(({ id }) => id === kind);
+      this.#out.say(dim('Hosts are named as the SSH server reaches them: localhost is that server itself.'));
       if (preset === undefined) await this.#askOwn();
       else await this.#askPreset(preset);
     } while (await askYesNo('Another one?', false, this.#signal));
@@ -85,7 +87,7 @@ class ForwardDialog {
   async #askHost(service: Service, fallback: string): Promise<string> {
     const host = await askText(
       {
-        message: `${service.name.toUpperCase()} host, as the SSH server reaches it (localhost is the server itself):`,
+        message: `${service.name.toUpperCase()} host:`,
         fallback,
         validate: (typed) => isHostName(typed.trim()) || 'Write a host name or an address',
       },
@@ -97,7 +99,7 @@ class ForwardDialog {
   async #askOwn(): Promise<void> {
     const text = await askText(
       {
-        message: 'Host and port, as the SSH server reaches them (like intranet:8000):',
+        message: 'Host and port:',
         validate: (typed) => tcpTarget(typed) !== undefined || 'Write it like host:port',
       },
       this.#signal,

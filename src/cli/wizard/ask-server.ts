@@ -12,6 +12,7 @@ export type TryLogin = (via: readonly HopSpec[]) => Promise<string>;
  * server, tries again, goes on all the same, or leaves: that is INTERRUPTED.
  */
 export async function askServer(tryLogin: TryLogin, out: Output, signal: AbortSignal): Promise<readonly HopSpec[]> {
+  out.say(out.talkTheme.dim(WHAT_TO_WRITE));
   let via = await askVia(undefined, signal);
   for (;;) {
     if (await provesLogin(via, tryLogin, out, signal)) return via;
@@ -21,6 +22,8 @@ export async function askServer(tryLogin: TryLogin, out: Output, signal: AbortSi
     if (next === 'edit') via = await askVia(via, signal);
   }
 }
+
+const WHAT_TO_WRITE = 'user@host, user@host:port, or an alias of ~/.ssh/config; jump hosts come first, with commas.';
 
 const AFTER_FAILURE = [
   { value: 'edit', label: 'Change the server' },
@@ -32,7 +35,7 @@ const AFTER_FAILURE = [
 async function askVia(before: readonly HopSpec[] | undefined, signal: AbortSignal): Promise<readonly HopSpec[]> {
   const text = await askText(
     {
-      message: 'SSH server (user@host, or an alias of ~/.ssh/config; jump hosts before it, with commas):',
+      message: 'SSH server:',
       ...(before === undefined ? {} : { fallback: before.map(formatHop).join(', ') }),
       validate: (typed) => parseVia(typed) !== undefined || 'Write it like alice@pop.example.org or alice@host:2222',
     },
