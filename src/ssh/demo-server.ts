@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { connect, createServer, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from 'ssh2';
+import { makeKeyPair } from './key-pair.ts';
 
 export interface DemoServerOptions {
   /** Where a `direct-tcpip` target really leads: a port of 127.0.0.1. Undefined refuses the target. */
@@ -29,8 +30,8 @@ const USER = 'demo';
 
 /** The caller closes it. */
 export async function startDemoServer(options: DemoServerOptions): Promise<DemoServer> {
-  const host = ssh2.utils.generateKeyPairSync('ed25519');
-  const own = options.publicKey === undefined ? ssh2.utils.generateKeyPairSync('ed25519') : undefined;
+  const host = makeKeyPair('demo host');
+  const own = options.publicKey === undefined ? makeKeyPair('demo') : undefined;
   const allowed = parsedKey(options.publicKey ?? own?.public ?? '');
   const ssh = new ssh2.Server({ hostKeys: [host.private], ident: 'tunnel-demo' });
   ssh.on('connection', (connection) => serve(connection, options, allowed));

@@ -14,6 +14,9 @@ interface Address {
   readonly address: string;
   readonly family: number;
 }
+type Resolver = (host: string, family: 0 | 4 | 6) => Promise<readonly Address[]>;
+const lookupAll: Resolver = (host, family) => lookup(host, { all: true, family, order: 'verbatim' });
+
 type Attempt = Address & { readonly localAddress: string | undefined };
 
 /** RFC 8305 section 8: 250 ms between attempts. */
@@ -27,9 +30,15 @@ const TCP_KEEPALIVE_MS = 30_000;
  * meets). Rejects with NAME_UNRESOLVED, CONNECT_REFUSED, CONNECT_TIMEOUT or UNREACHABLE, or the signal's reason; no
  * socket is left over then. Without Nagle's algorithm, which costs 44 ms for each new channel.
  * @param name what messages call the host
+ * @param resolver the system's, unless a test has another
  */
-export async function dialSocket(target: SocketTarget, name: string, signal: AbortSignal): Promise<Socket> {
-  const attempts = await plannedAttempts(target, name, signal);
+export async function dialSocket(
+  target: SocketTarget,
+  name: string,
+  signal: AbortSignal,
+  resolver: Resolver = lookupAll,
+): Promise<Socket> {
+  const attempts = await plannedAttempts(target, name, signal, resolver);
   signal.throwIfAborted();
   return race(attempts, target.port, name, signal);
 }
@@ -47,11 +56,17 @@ export function interleave<T extends { readonly family: number }>(addresses: rea
     .concat(others.slice(favoured.length));
 }
 
-async function plannedAttempts(target: SocketTarget, name: string, signal: AbortSignal): Promise<Attempt[]> {
+async function plannedAttempts(
+  target: SocketTarget,
+  name: string,
+  signal: AbortSignal,
+  resolver: Resolver,
+): Promise<Attempt[]> {
   const family = FAMILIES[target.addressFamily];
-  const addresses = interleave(await resolve(target.host, family, name, signal));
+  const resolve = (host: string): Promise<readonly Address[]> => addressesOf(host, family, name, signal, resolver);
+  const addresses = interleave(await resolve(target.host));
   if (target.bindAddress === null) return addresses.map((one) => ({ ...one, localAddress: undefined }));
-  const locals = await resolve(target.bindAddress, family, name, signal);
+  const locals = await resolve(target.bindAddress);
   const attempts = addresses.flatMap((one) => {
     const local = locals.find((candidate) => candidate.family === one.family);
     return local === undefined ? [] : [{ ...one, localAddress: local.address }];
@@ -68,9 +83,15 @@ async function plannedAttempts(target: SocketTarget, name: string, signal: Abort
 
 const FAMILIES = { any: 0, inet: 4, inet6: 6 } as const;
 
-async function resolve(host: string, family: 0 | 4 | 6, name: string, signal: AbortSignal): Promise<Address[]> {
+async function addressesOf(
+  host: string,
+  family: 0 | 4 | 6,
+  name: string,
+  signal: AbortSignal,
+  resolver: Resolver,
+): Promise<readonly Address[]> {
   try {
-    return await unlessAborted(lookup(host, { all: true, family, order: 'verbatim' }), signal);
+    return await unlessAborted(resolver(host, family), signal);
   } catch (error) {
     signal.throwIfAborted();
     const code = codeOf(error);

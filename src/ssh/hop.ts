@@ -151,6 +151,7 @@ export class HopConnection {
     client.on('close', () => this.#end(undefined));
     client.on('banner', (text) => this.#showBanner(text));
     client.on('handshake', (negotiated) => this.#exchanged(negotiated));
+    client.on('hostkeys', (keys) => void this.#start.hostKey.learn(keys.map((key) => key.getPublicSSH())));
     client.on('change password', () => {
       this.destroy(
         new TunnelError('LOGIN_REFUSED', `Cannot log in to ${this.name}: the server asks for a new password`, {
@@ -195,7 +196,7 @@ export class HopConnection {
     this.#start.connectDeadline.stop();
     this.#loginDeadline = this.#start.startLogin();
     if (this.protocol._strictMode !== true) this.notes.push('the server lacks strict key exchange (CVE-2023-48795)');
-    void this.#start.hostKey.remember(); // tells its own failure
+    void this.#start.hostKey.remember(); // in this turn, after the phase; it tells its own failure
   }
 
   #nextAttempt(next: (attempt: Awaited<ReturnType<Login['next']>>) => void): void {

@@ -1,5 +1,5 @@
-import { knownHostName } from '../known-hosts/match.ts';
-import { keyTypeOf, type KnownHosts } from '../known-hosts/parse.ts';
+import { isWildcard, knownHostName } from '../known-hosts/match.ts';
+import { keyTypeOf, type KnownHost, type KnownHosts } from '../known-hosts/parse.ts';
 import { fingerprint, judgeHostKey, keyTypeTitle, knownKeyTypes, type Verdict } from '../known-hosts/verdict.ts';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
@@ -24,6 +24,8 @@ export class HostKeyCheck {
   readonly #name: string;
   readonly #fallbackName: string;
   #trusted: Buffer | undefined;
+  /** The line that knew the host; only such a host may add keys of its own. */
+  #knownBy: KnownHost | undefined;
   #toRecord: Buffer | undefined;
 
   private constructor(context: HopContext, store: HostKeyStore, known: KnownHosts) {
@@ -79,10 +81,42 @@ export class HostKeyCheck {
       await this.#store.append(file, this.#name, key, this.#context.hop.hashKnownHosts);
       this.#context.onNote(`Recorded the host key of ${this.#name} (${fingerprint(key)}) in ${file}`);
     } catch (error) {
-      this.#context.onNote(
-        `${error instanceof Error ? error.message : String(error)}; it is trusted for this time only`,
-      );
+      this.#context.onNote(`${asText(error)}; it is trusted for this time only`);
     }
+  }
+
+  /**
+   * Further keys that the server has proved to own (UpdateHostKeys): recorded beside the one that known_hosts had, never
+   * instead of it, and only for a host that the person's own file names outright.
+   */
+  async learn(keys: readonly Buffer[]): Promise<void> {
+    const { hop } = this.#context;
+    const [file] = hop.knownHosts;
+    const knownHere = this.#knownBy?.file === file && this.#knownBy !== undefined && !isWildcard(this.#knownBy.hosts);
+    if (hop.updateHostKeys === 'no' || hop.hostKey.kind === 'fingerprint' || file === undefined || !knownHere) return;
+    try {
+      const { entries } = await this.#store.read(hop.knownHosts); // another connection may have learnt them meanwhile
+      const fresh = keys.filter((key) => judgeHostKey(entries, this.#name, key, this.#fallbackName).kind === 'new');
+      if (fresh.length === 0 || (hop.updateHostKeys === 'ask' && !(await this.#mayLearn(fresh)))) return;
+      for (const key of fresh) await this.#store.append(file, this.#name, key, hop.hashKnownHosts);
+      this.#context.onNote(
+        `Learned ${fresh.length} further host keys of ${this.#name}: ${fresh.map(fingerprint).join(', ')}`,
+      );
+    } catch (error) {
+      if (!this.#context.signal.aborted)
+        this.#context.onNote(`Further host keys of ${this.#name} were not recorded: ${asText(error)}`);
+    }
+  }
+
+  async #mayLearn(keys: readonly Buffer[]): Promise<boolean> {
+    const answer = await this.#context.ask({
+      kind: 'confirm',
+      subject: this.#name,
+      prompt: `Record the further host keys of ${this.#name}? (yes/no)`,
+      detail: keys.map((key) => `${keyTypeTitle(keyTypeOf(key) ?? 'unknown')} ${fingerprint(key)}`).join('\n'),
+      echo: true,
+    });
+    return answer.reveal().trim().toLowerCase() === 'yes';
   }
 
   async #judge(key: Buffer): Promise<void> {
@@ -92,6 +126,7 @@ export class HostKeyCheck {
     if (hop.hostKey.kind === 'fingerprint') return this.#pinned(key, hop.hostKey.fingerprints);
     switch (verdict.kind) {
       case 'match':
+        this.#knownBy = verdict.entry;
         return;
       case 'changed': {
         const { file, line } = verdict.entry;
@@ -191,4 +226,8 @@ function otherNews({ others, certAuthority }: Extract<Verdict, { kind: 'new' }>,
     news.push(`${first.file}:${first.line}${more} skipped: ${first.message}.`);
   }
   return news;
+}
+
+function asText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

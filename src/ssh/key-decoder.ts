@@ -1,14 +1,15 @@
 import { createPrivateKey, KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import ssh2 from 'ssh2';
 
 /** `key`, or that the passphrase is wrong, or why the key cannot be read with any. */
 export type Decoded =
   { readonly key: KeyObject } | { readonly wrong: 'passphrase' } | { readonly wrong: 'key'; readonly why: string };
 
 /**
- * Decodes a private key on a thread of its own: bcrypt in JavaScript holds an event loop for 0.3 to 3.5 s, and with it
- * every connection of every tunnel. The signal ends the thread.
+ * Decodes a private key, an encrypted one on a thread of its own: bcrypt in JavaScript holds an event loop for 0.3 to
+ * 3.5 s, and with it every connection of every tunnel. The signal ends the thread.
  */
 export function decodeKey(
   text: string,
@@ -16,7 +17,7 @@ export function decodeKey(
   passphrase: string | undefined,
   signal: AbortSignal,
 ): Promise<Decoded> {
-  if (passphrase === undefined && reader === 'crypto') return Promise.resolve(decodePlain(text));
+  if (passphrase === undefined) return Promise.resolve(decodePlain(text, reader)); // nothing slow about it
   return new Promise((resolve, reject) => {
     const worker = new Worker(WORKER, { eval: true, workerData: { text, reader, passphrase, parser: PARSER } });
     const abort = (): void => {
@@ -24,7 +25,7 @@ export function decodeKey(
       reject(signal.reason instanceof Error ? signal.reason : new Error('Aborted'));
     };
     signal.addEventListener('abort', abort, { once: true });
-    worker.once('message', (message: unknown) => resolve(asDecoded(message, passphrase !== undefined)));
+    worker.once('message', (message: unknown) => resolve(asDecoded(message)));
     worker.once('error', reject);
     worker.once('exit', () => {
       signal.removeEventListener('abort', abort);
@@ -57,19 +58,25 @@ try {
 }
 `;
 
-function decodePlain(text: string): Decoded {
+function decodePlain(text: string, reader: 'ssh2' | 'crypto'): Decoded {
   try {
-    return { key: createPrivateKey(text) };
+    return { key: createPrivateKey(reader === 'crypto' ? text : pemOf(text)) };
   } catch (error) {
     return { wrong: 'key', why: error instanceof Error ? error.message : String(error) };
   }
 }
 
-function asDecoded(message: unknown, withPassphrase: boolean): Decoded {
+function pemOf(text: string): string {
+  const key = ssh2.utils.parseKey(text);
+  if (key instanceof Error) throw key;
+  return key.getPrivatePEM();
+}
+
+function asDecoded(message: unknown): Decoded {
   if (typeof message !== 'object' || message === null) return { wrong: 'key', why: 'the decoder gave no answer' };
   if ('key' in message && message.key instanceof KeyObject) return { key: message.key };
   const why = 'error' in message && typeof message.error === 'string' ? message.error : 'unknown';
   // A wrong passphrase shows as a failed check, as bad padding or as nonsense; these are what it never shows as.
   const unreadable = /^(Malformed|Unsupported)|unsupported/i.test(why);
-  return withPassphrase && !unreadable ? { wrong: 'passphrase' } : { wrong: 'key', why };
+  return unreadable ? { wrong: 'key', why } : { wrong: 'passphrase' };
 }

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test 
 import type { Channel, Transport } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
+import { makeKeyPair } from '../../src/ssh/key-pair.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { aDial, aHop, ALWAYS, aRequest, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer } from '../support/ssh-server.ts';
@@ -372,7 +373,7 @@ describe('key exchanges', () => {
   });
 
   test('a host key that changes inside a connection ends it', async () => {
-    const [first, second] = [ssh2.utils.generateKeyPairSync('ed25519'), ssh2.utils.generateKeyPairSync('ed25519')];
+    const [first, second] = [makeKeyPair('first'), makeKeyPair('second')];
     await using server = await startScriptedServer({ hostKey: first });
     const file = join(home.dir, 'two-faced');
     await writeFile(file, `${server.knownHosts}[127.0.0.1]:${server.port} ${second.public}\n`); // both would be fine at first

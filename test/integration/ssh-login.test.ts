@@ -1,6 +1,7 @@
 import { spawn, execFile } from 'node:child_process';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ssh2, { type AuthContext } from 'ssh2';
@@ -10,10 +11,11 @@ import { Secret } from '../../src/model/secret.ts';
 import { AgentClient } from '../../src/ssh/agent.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { startDemoServer } from '../../src/ssh/demo-server.ts';
+import { WireReader, wireString, wireUint32 } from '../../src/ssh/wire.ts';
 import { eventually } from '../support/eventually.ts';
-import { aDial, aHop, ALWAYS, aRequest, failureOf, listenTo, NOBODY } from '../support/ssh-dial.ts';
+import { aDial, aHop, ALWAYS, aRequest, failureOf, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer, type ScriptedServer } from '../support/ssh-server.ts';
-import { makeKey } from '../support/sshd.ts';
+import { makeKey, startSshd } from '../support/sshd.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
 
 const run = promisify(execFile);
@@ -234,6 +236,42 @@ test('an agent that never answers costs five seconds at most and not the login',
   await expect(asked).rejects.toThrow('called off');
   expect(performance.now() - startedMs).toBeLessThan(2_000);
 });
+
+test('a security key in the agent logs in: its flags and counter reach the server', async () => {
+  const sshd = await startSshd();
+  onTestFinished(() => sshd.stop());
+  const key = await fakeSecurityKey(join(home.dir, 'fido.sock'));
+  await appendFile(sshd.authorizedKeysFile, `sk-ssh-ed25519@openssh.com ${key.toString('base64')}\n`);
+  const hop = sshdHop(sshd, { identities: [], agent: join(home.dir, 'fido.sock') });
+  (await aDial()(aRequest([hop]).request)).close();
+  await eventually(() => sshd.log.includes('Accepted publickey for'));
+});
+
+/** An agent with one security key, made in software (PROTOCOL.u2f of OpenSSH). @returns its public key */
+async function fakeSecurityKey(path: string): Promise<Buffer> {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const type = wireString('sk-ssh-ed25519@openssh.com');
+  const point = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const blob = Buffer.concat([type, wireString(point), wireString('ssh:')]);
+  const touched = Buffer.of(1, 0, 0, 0, 7); // user presence, and a counter
+  const sha256 = (data: Buffer | string): Buffer => createHash('sha256').update(data).digest();
+  const agent = createServer((connection) => {
+    connection.on('data', (message) => {
+      const body = new WireReader(message.subarray(4));
+      if (body.byte() === 11) {
+        const list = Buffer.concat([Buffer.of(12), wireUint32(1), wireString(blob), wireString('fido')]);
+        return connection.write(wireString(list));
+      }
+      body.string();
+      const signed = Buffer.concat([sha256('ssh:'), touched, sha256(body.string())]);
+      const signature = Buffer.concat([type, wireString(sign(null, signed, privateKey)), touched]);
+      connection.write(wireString(Buffer.concat([Buffer.of(14), wireString(signature)])));
+    });
+  });
+  await new Promise<void>((resolve) => agent.listen(path, resolve));
+  onTestFinished(() => void agent.close());
+  return blob;
+}
 
 test('an agent that sends rubbish is an error in words', async () => {
   const socket = join(home.dir, 'rubbish.sock');

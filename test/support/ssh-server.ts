@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type Connection, type ServerConfig } from 'ssh2';
+import { makeKeyPair } from '../../src/ssh/key-pair.ts';
 
 /** An SSH server in this process that does what a test tells it to. */
 export interface ScriptedServer {
@@ -21,7 +22,7 @@ export interface Script extends Omit<ServerConfig, 'hostKeys'> {
 }
 
 export async function startScriptedServer(script: Script = {}): Promise<ScriptedServer> {
-  const { authenticate, onConnection, hostKey = ssh2.utils.generateKeyPairSync('ed25519'), ...config } = script;
+  const { authenticate, onConnection, hostKey = makeKeyPair('test'), ...config } = script;
   const attempts: string[] = [];
   const connections: Connection[] = [];
   const sockets = new Set<Socket>();

@@ -3,7 +3,7 @@ import { TunnelError } from '../../model/failure.ts';
 
 /**
  * The private members of ssh2 1.17.0 that this folder builds on. The version is pinned exactly; `protocolOf` proves
- * at each connect that they are there, and test/integration/ssh-compat.test.ts that they still mean the same.
+ * at each connect that they are there, and the ssh tests of test/integration that they still mean the same.
  */
 export interface Protocol {
   readonly _handlers: Handlers;

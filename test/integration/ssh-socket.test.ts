@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { dialSocket } from '../../src/ssh/dial-socket.ts';
+import { eventually } from '../support/eventually.ts';
+import { ALWAYS, failureOf } from '../support/ssh-dial.ts';
+import { freePort } from '../support/sshd.ts';
+
+/** Listens on a loopback address, at a given port or a free one. @returns the port, and who came */
+async function listener(host: string, port = 0) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => sockets.push(socket.resume().on('error', () => undefined)));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, sockets };
+}
+
+/** A listener that lets nobody in for a while: its queue is full, so that a connection attempt hangs without an answer. */
+async function stalled(host: string, forMs: number): Promise<number> {
+  const script = fileURLToPath(new URL('../support/stalled-listener.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, String(forMs), host], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const port = await new Promise<number>((resolve) =>
+    child.stdout.once('data', (text: Buffer) => resolve(Number(text))),
+  );
+  const fillers = Array.from({ length: 4 }, () => connect(port, host).on('error', () => undefined));
+  onTestFinished(() => fillers.forEach((socket) => socket.destroy()));
+  await eventually(() => fillers.filter((socket) => !socket.connecting).length >= 2);
+  return port;
+}
+
+const dial = (addresses: readonly string[], port: number, signal = ALWAYS) =>
+  dialSocket({ host: 'mail', port, addressFamily: 'any', bindAddress: null }, 'mail', signal, () =>
+    Promise.resolve(addresses.map((address) => ({ address, family: 4 }))),
+  );
+
+test('an address that does not answer is passed by after 250 ms, and nothing is left of it', async () => {
+  const port = await stalled('127.0.0.2', 60_000);
+  await listener('127.0.0.3', port);
+  const startedMs = performance.now();
+  const socket = await dial(['127.0.0.2', '127.0.0.3'], port);
+  onTestFinished(() => void socket.destroy());
+  expect(socket.remoteAddress).toBe('127.0.0.3');
+  expect(performance.now() - startedMs).toBeGreaterThan(240);
+  expect(performance.now() - startedMs).toBeLessThan(1_000);
+});
+
+test('an address that refuses is passed by at once', async () => {
+  const { port } = await listener('127.0.0.3');
+  const startedMs = performance.now();
+  const socket = await dial(['127.0.0.2', '127.0.0.3'], port);
+  onTestFinished(() => void socket.destroy());
+  expect(performance.now() - startedMs).toBeLessThan(200);
+});
+
+test('a slow address is not given up while no other has won, however long it takes', async () => {
+  const port = await stalled('127.0.0.2', 600);
+  const startedMs = performance.now();
+  const socket = await dial(['127.0.0.2', '127.0.0.3', '127.0.0.4'], port); // nobody listens on the others
+  onTestFinished(() => void socket.destroy());
+  expect(socket.remoteAddress).toBe('127.0.0.2');
+  expect(performance.now() - startedMs).toBeGreaterThan(500);
+});
+
+test('when all fail, each is named', async () => {
+  const port = await freePort();
+  const failure = await failureOf(dial(['127.0.0.2', '127.0.0.3'], port));
+  expect([failure.code, failure.message]).toEqual([
+    'CONNECT_REFUSED',
+    `Cannot connect to mail: connection refused (127.0.0.2 port ${port}, 127.0.0.3 port ${port})`,
+  ]);
+});
+
+test('a bind address is used, and one that the machine lacks is named as the cause', async () => {
+  const { port, sockets } = await listener('127.0.0.1');
+  const from = (bindAddress: string) =>
+    dialSocket({ host: '127.0.0.1', port, addressFamily: 'inet', bindAddress }, 'mail', ALWAYS);
+  const socket = await from('127.0.0.9');
+  onTestFinished(() => void socket.destroy());
+  await eventually(() => sockets[0]?.remoteAddress === '127.0.0.9');
+  const failure = await failureOf(from('192.0.2.7'));
+  expect([failure.code, failure.hint]).toEqual(['UNREACHABLE', expect.stringContaining('bindAddress')]);
+  expect(await failureOf(from('::1'))).toMatchObject({ code: 'UNREACHABLE' });
+});
+
+test('being called off rejects at once and leaves no socket', async () => {
+  const port = await stalled('127.0.0.2', 60_000);
+  const abort = new AbortController();
+  const dialled = dial(['127.0.0.2'], port, abort.signal);
+  abort.abort(new Error('called off'));
+  await expect(dialled).rejects.toThrow('called off');
+  await expect(dial(['127.0.0.2'], port, abort.signal)).rejects.toThrow('called off');
+});
