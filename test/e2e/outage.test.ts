@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { echoes, ask, talking } from '../support/clients.ts';
+import { ask, closing, echoes, talking } from '../support/clients.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { faultyPath, type FaultyPath } from '../support/faulty-path.ts';
 import { startSshd, type TestSshd } from '../support/sshd.ts';
@@ -57,7 +56,7 @@ test(
 test('a path that swallows everything is noticed in time, and what was open ends', { timeout: 30_000 }, async () => {
   await using on = await stage('keepalive: { interval: 1s, maxMissed: 2 }\nreconnect: { initial: 200ms, max: 1s }');
   const open = await talking(on.port);
-  const closed = once(open, 'close').then(() => performance.now());
+  const closed = closing(open).then(() => performance.now());
   const stalledAt = performance.now();
 
   on.path.stall();

@@ -1,9 +1,7 @@
-import { createConnection } from 'node:net';
-import { once } from 'node:events';
 import Pop3Command from 'node-pop3';
 import { expect, test } from 'vitest';
 import { startPop3Server } from '../../src/demo/pop3-server.ts';
-import { ask } from '../support/clients.ts';
+import { ask, refuses } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
@@ -90,7 +88,7 @@ test(
     const port = await cli.port('pop-mail');
 
     process.kill(await cli.supervisorPid(), 'SIGKILL');
-    await eventually(() => refused(port), { what: `port ${port} to be free` });
+    await eventually(() => refuses(port), { what: `port ${port} to be free` });
     await cli.ok('daemon', 'restart');
     await cli.becomes('pop-mail', 'up');
 
@@ -98,13 +96,3 @@ test(
     expect(await ask(port, 'QUIT\r\n')).toMatch(/^\+OK/);
   },
 );
-
-async function refused(port: number): Promise<boolean> {
-  const socket = createConnection(port, '127.0.0.1');
-  const outcome = await Promise.race([
-    once(socket, 'connect').then(() => 'connected'),
-    once(socket, 'error').then(() => 'refused'),
-  ]);
-  socket.destroy();
-  return outcome === 'refused';
-}

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { createServer, connect } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ask, echoes, talking } from '../support/clients.ts';
+import { ask, closing, echoes, refuses, talking } from '../support/clients.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { makeKey, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
@@ -36,8 +36,10 @@ test('a key that the server does not know is one refused login, final, with exit
   await makeKey(wrong, 'ed25519');
   await on.cli.home.profile('t', on.profile.replace(on.sshd.identityFile, wrong));
 
+  const before = on.sshd.connections;
+
   const up = await on.cli.run('up', 't', '--json');
-  await observes(3_000, () => on.sshd.connections > 1, 'a second connection');
+  await observes(3_000, () => on.sshd.connections > before + 1, 'a second connection');
 
   expect({ code: up.code, error: errorOf(up.stdout).code }).toEqual({ code: 4, error: 'LOGIN_REFUSED' });
   expect(await on.cli.status('t')).toMatchObject({ state: 'failed', lastError: { code: 'LOGIN_REFUSED' } });
@@ -76,7 +78,8 @@ test(
     expect(status.lastError?.message.match(/SHA256:/g)).toHaveLength(2);
     expect(status.lastError?.message).toContain(on.sshd.knownHostsFile);
     expect(on.sshd.logins).toBe(logins);
-    await observes(2_000, () => on.sshd.log.split('Connection from').length > 4, 'another connection');
+    const seen = on.sshd.connections;
+    await observes(2_000, () => on.sshd.connections > seen, 'another connection');
   },
 );
 
@@ -148,9 +151,9 @@ test('a wrong profile reports every problem with its place and changes nothing',
   const answer = await ask(await on.cli.port('t'), 'as before');
 
   expect(reload.code).toBe(2);
-  expect(reload.stderr).toContain(`${file}:9:1`);
+  expect(reload.stderr).toContain(`${file}:11:1`);
   expect(reload.stderr).toContain('reconnect');
-  expect(reload.stderr).toContain(`${file}:10:`);
+  expect(reload.stderr).toContain(`${file}:12:`);
   expect(answer).toBe('as before');
 });
 
@@ -193,7 +196,7 @@ test(
     const port = await on.cli.port('t');
     const finishing = await talking(port);
     const staying = await talking(port);
-    const cut = once(staying, 'close');
+    const cut = closing(staying);
 
     const down = on.cli.run('down', 't', '--drain', '2s');
     await eventually(() => refuses(port));
@@ -206,10 +209,3 @@ test(
     expect(await on.cli.status('t')).toMatchObject({ state: 'stopped' });
   },
 );
-
-async function refuses(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  return Promise.race([once(socket, 'error').then(() => true), once(socket, 'connect').then(() => false)]).finally(() =>
-    socket.destroy(),
-  );
-}

@@ -35,3 +35,17 @@ export async function echoes(socket: Socket, text: string): Promise<void> {
     back += part.toString();
   }
 }
+
+/** Whether nobody listens at the port. */
+export function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(false)).once('error', () => resolve(true));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** Resolves once the socket has closed, however it ended; ask before it can. */
+export function closing(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
