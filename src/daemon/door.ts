@@ -3,7 +3,7 @@ import { lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { serveControl, type ControlServer, type ServeControlOptions } from '../control/server.ts';
-import type { Paths } from '../files/paths.ts';
+import { LONGEST_SOCKET_PATH, type Paths } from '../files/paths.ts';
 import { ensurePrivateFolder } from '../files/private-folder.ts';
 import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { Lock } from './lock.ts';
@@ -44,11 +44,13 @@ export class Door {
 
   /**
    * Puts back what somebody took away: a logout may remove the whole runtime folder, a person the state.
-   * @returns false when the lock names another supervisor: nobody finds this one any more, and it should end
+   * @returns false when the lock names another supervisor, or the whole home is gone: nobody finds this one any more,
+   *   and it should end
    */
   async mend(): Promise<boolean> {
     const lock = await this.#lock.look();
     if (lock === 'taken') return false;
+    if (lock === 'missing' && !(await exists(dirname(this.#paths.stateDir)))) return false;
     if (!(await isThere(this.socket))) {
       this.stopListening();
       await this.open();
@@ -76,9 +78,17 @@ export class Door {
       return await this.#serve(socket);
     } catch (thrown) {
       const error = asTunnelError(thrown);
-      if (error.code !== 'SUPERVISOR_RUNNING' || socket.startsWith('\\\\')) throw error;
+      if (socket.startsWith('\\\\')) throw error;
+      if (error.code === 'SUPERVISOR_RUNNING') return this.#makeRoom(socket, stateDir);
+      // A runtime folder that is another user's (su keeps XDG_RUNTIME_DIR) or was removed at logout: not ours to make.
+      const instead = join(stateDir, 'run', 'supervisor.sock');
+      if (socket === instead || Buffer.byteLength(instead) > LONGEST_SOCKET_PATH) throw error;
+      return this.#serveAnew(instead);
     }
-    // Ours is the lock, so whoever answers there serves another home that shares our runtime folder.
+  }
+
+  /** Ours is the lock, so whoever answers at our socket serves another home that shares our runtime folder. */
+  async #makeRoom(socket: string, stateDir: string): Promise<ControlServer> {
     if (!(await isAnswered(socket))) return this.#serveAnew(socket);
     const digest = createHash('sha256').update(stateDir).digest('hex').slice(0, 8);
     return this.#serveAnew(join(dirname(socket), `${digest}.sock`)); // no longer than supervisor.sock
@@ -94,10 +104,15 @@ export class Door {
   }
 }
 
+/** A pipe lasts as long as its server. */
 async function isThere(socket: string): Promise<boolean> {
-  if (socket.startsWith('\\\\')) return true; // a pipe lasts as long as its server
+  return socket.startsWith('\\\\') || exists(socket);
+}
+
+async function exists(path: string): Promise<boolean> {
   try {
-    return (await lstat(socket)).isSocket();
+    await lstat(path);
+    return true;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return false;
     throw error;

@@ -76,7 +76,7 @@ function platformPlaces(env: PathFacts['env'], platform: NodeJS.Platform, home: 
 }
 
 /** Bytes of a socket path that every Unix takes: macOS and the BSDs have 104 with the NUL, Linux 108. */
-const LONGEST_SOCKET_PATH = 103;
+export const LONGEST_SOCKET_PATH = 103;
 
 function controlPlace(facts: PathFacts, stateDir: string, runDir: string): { runDir: string; socket: string } {
   const digest = createHash('sha256').update(stateDir).digest('hex').slice(0, 16);

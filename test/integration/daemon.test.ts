@@ -291,6 +291,14 @@ describe('a supervisor', () => {
     await expect((await client()).call('status', {})).resolves.toMatchObject({ tunnels: [] });
   });
 
+  test('ends when its whole home is gone, and does not make it anew', async () => {
+    const { daemon, stage } = await start();
+    await rm(dirname(paths.stateDir), { recursive: true });
+    await stage.clock.advance(5_000);
+    await daemon.ended;
+    await expect(stat(dirname(paths.stateDir))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   test('ends when its lock names another, so that two never stay', async () => {
     const { daemon, stage } = await start();
     const lock = await readLock(paths.lockFile);
@@ -317,6 +325,15 @@ describe('a supervisor', () => {
     closers.push(() => void other.close());
     const { daemon } = await start();
     expect(daemon.socket).not.toBe(paths.socket);
+    await expect((await client()).call('status', {})).resolves.toMatchObject({ tunnels: [] });
+  });
+
+  test('listens in its state folder where the runtime folder cannot be used, and is found there', async () => {
+    const blocked = join(home.dir, 'file');
+    await writeFile(blocked, '');
+    paths = { ...paths, runDir: join(blocked, 'tunnel'), socket: join(blocked, 'tunnel', 'supervisor.sock') };
+    const { daemon } = await start();
+    expect(daemon.socket).toBe(join(paths.stateDir, 'run', 'supervisor.sock'));
     await expect((await client()).call('status', {})).resolves.toMatchObject({ tunnels: [] });
   });
 
