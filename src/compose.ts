@@ -64,6 +64,9 @@ export function compose({
   };
 }
 
+/** The clock of the real parts, for the daemon around them. */
+export { systemClock } from './link/clock.ts';
+
 /** The supervisor of this home, as the daemon and `--foreground` run it. Nothing is restored yet. */
 export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelSupervisor {
   return new TunnelSupervisor(compose({ paths, version, env }));

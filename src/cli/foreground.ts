@@ -96,10 +96,7 @@ function explain(failures: readonly UpFailure[], { out }: Context): number {
 }
 
 async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mode'>> {
-  const [{ makeSupervisor }, { systemClock }] = await Promise.all([
-    import('../compose.ts'),
-    import('../link/clock.ts'),
-  ]);
+  const { makeSupervisor, systemClock } = await import('../compose.ts');
   return {
     paths: context.paths,
     version: context.version,

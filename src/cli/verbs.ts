@@ -1,5 +1,3 @@
-import type { Run } from './command.ts';
-
 /** One row of the command line: what main registers, help prints and completion offers. */
 export interface VerbSpec {
   readonly name: string;
@@ -17,7 +15,6 @@ export interface VerbSpec {
   readonly words: 'profiles' | 'verbs' | readonly string[];
   /** Left out of help and completion. */
   readonly hidden?: true;
-  readonly load: () => Promise<Run>;
 }
 export interface OptionSpec {
   /** Commander's form: `-f, --foreground`, `--wait <time>`. */
@@ -29,7 +26,7 @@ const TAG: OptionSpec = { flags: '--tag <tag>', help: 'every profile with this t
 const ALL: OptionSpec = { flags: '--all', help: 'all of them' };
 const YES: OptionSpec = { flags: '-y, --yes', help: 'do not ask' };
 
-/** Every verb, in the order of the overview. A verb's module is imported when it runs, and no sooner. */
+/** Every verb, in the order of the overview. `loaders.ts` says which module runs it. */
 export const VERBS: readonly VerbSpec[] = [
   {
     name: 'up',
@@ -52,7 +49,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel up -f pop-mail', 'for systemd and containers'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/up.ts')).run,
   },
   {
     name: 'down',
@@ -66,7 +62,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel down --all --drain 0', 'everything, at once'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/down.ts')).run,
   },
   {
     name: 'restart',
@@ -82,7 +77,6 @@ export const VERBS: readonly VerbSpec[] = [
     ],
     examples: [['tunnel restart pop-mail', 'one tunnel']],
     words: 'profiles',
-    load: async () => (await import('./commands/restart.ts')).run,
   },
   {
     name: 'reload',
@@ -97,7 +91,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel reload pop-mail', 'one'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/reload.ts')).run,
   },
   {
     name: 'status',
@@ -113,7 +106,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel status --watch', 'live'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/status.ts')).run,
   },
   {
     name: 'list',
@@ -127,7 +119,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel list --tag mail --json', 'for a script'],
     ],
     words: [],
-    load: async () => (await import('./commands/list.ts')).run,
   },
   {
     name: 'logs',
@@ -144,7 +135,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel logs -f', 'live'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/logs.ts')).run,
   },
   {
     name: 'answer',
@@ -155,7 +145,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel answer', 'whatever is open']],
     words: 'profiles',
-    load: async () => (await import('./commands/answer.ts')).run,
   },
   {
     name: 'new',
@@ -173,7 +162,6 @@ export const VERBS: readonly VerbSpec[] = [
       ["tunnel new --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'", ''],
     ],
     words: [],
-    load: async () => (await import('./commands/new.ts')).run,
   },
   {
     name: 'edit',
@@ -184,7 +172,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel edit pop-mail', '']],
     words: 'profiles',
-    load: async () => (await import('./commands/edit.ts')).run,
   },
   {
     name: 'rename',
@@ -195,7 +182,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel rename mail pop-mail', '']],
     words: 'profiles',
-    load: async () => (await import('./commands/rename.ts')).run,
   },
   {
     name: 'rm',
@@ -206,7 +192,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [YES, { flags: '--down', help: 'stop its tunnel first, if it runs' }],
     examples: [['tunnel rm pop-mail', '']],
     words: 'profiles',
-    load: async () => (await import('./commands/rm.ts')).run,
   },
   {
     name: 'show',
@@ -217,7 +202,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel show pop-mail', '']],
     words: 'profiles',
-    load: async () => (await import('./commands/show.ts')).run,
   },
   {
     name: 'check',
@@ -231,7 +215,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel check pop-mail', 'one'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/check.ts')).run,
   },
   {
     name: 'trust',
@@ -246,7 +229,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel trust .tunnel/db.yaml', "a team's profile"],
     ],
     words: [],
-    load: async () => (await import('./commands/trust.ts')).run,
   },
   {
     name: 'untrust',
@@ -257,7 +239,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [YES],
     examples: [['tunnel untrust pop.example.org', '']],
     words: [],
-    load: async () => (await import('./commands/trust.ts')).untrust,
   },
   {
     name: 'secret',
@@ -272,7 +253,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel secret list', ''],
     ],
     words: ['set', 'list', 'rm'],
-    load: async () => (await import('./commands/secret.ts')).run,
   },
   {
     name: 'wait',
@@ -287,7 +267,6 @@ export const VERBS: readonly VerbSpec[] = [
     ],
     examples: [['tunnel wait pop-mail --healthy --timeout 1m', '']],
     words: 'profiles',
-    load: async () => (await import('./commands/wait.ts')).run,
   },
   {
     name: 'port',
@@ -301,7 +280,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel port mail imap', 'one forward of several'],
     ],
     words: 'profiles',
-    load: async () => (await import('./commands/port.ts')).run,
   },
   {
     name: 'daemon',
@@ -316,7 +294,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel daemon restart', 'after an update'],
     ],
     words: ['status', 'stop', 'restart', 'run'],
-    load: async () => (await import('./commands/daemon.ts')).run,
   },
   {
     name: 'completion',
@@ -331,7 +308,6 @@ export const VERBS: readonly VerbSpec[] = [
       ['tunnel completion fish > ~/.config/fish/completions/tunnel.fish', ''],
     ],
     words: ['bash', 'zsh', 'fish', 'powershell'],
-    load: async () => (await import('./commands/completion.ts')).run,
   },
   {
     name: 'demo',
@@ -343,7 +319,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel demo', '']],
     words: [],
-    load: async () => (await import('./commands/demo.ts')).run,
   },
   {
     name: 'version',
@@ -354,7 +329,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel version --json', '']],
     words: [],
-    load: async () => (await import('./commands/version.ts')).run,
   },
   {
     name: 'help',
@@ -365,7 +339,6 @@ export const VERBS: readonly VerbSpec[] = [
     options: [],
     examples: [['tunnel help up', '']],
     words: 'verbs',
-    load: async () => (await import('./commands/help.ts')).run,
   },
   {
     name: '__complete',
@@ -377,7 +350,6 @@ export const VERBS: readonly VerbSpec[] = [
     examples: [],
     words: [],
     hidden: true,
-    load: async () => (await import('./commands/completion.ts')).complete,
   },
 ];
 

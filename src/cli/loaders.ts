@@ -1,0 +1,30 @@
+import type { Run } from './command.ts';
+
+/** What runs each verb of the table: its module is imported when it is asked for, and no sooner. */
+export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
+  up: async () => (await import('./commands/up.ts')).run,
+  down: async () => (await import('./commands/down.ts')).run,
+  restart: async () => (await import('./commands/restart.ts')).run,
+  reload: async () => (await import('./commands/reload.ts')).run,
+  status: async () => (await import('./commands/status.ts')).run,
+  list: async () => (await import('./commands/list.ts')).run,
+  logs: async () => (await import('./commands/logs.ts')).run,
+  answer: async () => (await import('./commands/answer.ts')).run,
+  new: async () => (await import('./commands/new.ts')).run,
+  edit: async () => (await import('./commands/edit.ts')).run,
+  rename: async () => (await import('./commands/rename.ts')).run,
+  rm: async () => (await import('./commands/rm.ts')).run,
+  show: async () => (await import('./commands/show.ts')).run,
+  check: async () => (await import('./commands/check.ts')).run,
+  trust: async () => (await import('./commands/trust.ts')).run,
+  untrust: async () => (await import('./commands/trust.ts')).untrust,
+  secret: async () => (await import('./commands/secret.ts')).run,
+  wait: async () => (await import('./commands/wait.ts')).run,
+  port: async () => (await import('./commands/port.ts')).run,
+  daemon: async () => (await import('./commands/daemon.ts')).run,
+  completion: async () => (await import('./commands/completion.ts')).run,
+  demo: async () => (await import('./commands/demo.ts')).run,
+  version: async () => (await import('./commands/version.ts')).run,
+  help: async () => (await import('./commands/help.ts')).run,
+  __complete: async () => (await import('./commands/completion.ts')).complete,
+};
