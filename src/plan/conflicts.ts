@@ -11,7 +11,7 @@ export interface BindConflict {
 }
 
 /** Every pair of forwards in different plans whose bind addresses overlap; within one plan the profile's parser has looked. */
-export function bindConflicts(plans: readonly Plan[]): readonly BindConflict[] {
+export function bindConflicts(plans: readonly Pick<Plan, 'name' | 'forwards'>[]): readonly BindConflict[] {
   const all = plans.flatMap((plan) => plan.forwards.map((forward) => ({ plan: plan.name, forward })));
   return all.flatMap((second, index) =>
     all

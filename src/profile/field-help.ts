@@ -48,5 +48,10 @@ function objectsIn(schema: z.core.$ZodType): z.ZodObject[] {
   if (schema instanceof z.ZodOptional) return objectsIn(schema.unwrap());
   if (schema instanceof z.ZodArray) return objectsIn(schema.element);
   if (schema instanceof z.ZodPipe) return objectsIn(schema.in);
-  return schema instanceof z.ZodUnion ? schema.options.flatMap((option: z.core.$ZodType) => objectsIn(option)) : [];
+  return isUnion(schema) ? schema.options.flatMap((option) => objectsIn(option)) : [];
+}
+
+/** `instanceof` alone would leave the type of its options open. */
+function isUnion(schema: z.core.$ZodType): schema is z.ZodUnion {
+  return schema instanceof z.ZodUnion;
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../model/failure.ts';
+import { nearest } from '../model/nearest.ts';
 import { bindsOverlap } from '../model/overlap.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
@@ -46,30 +47,47 @@ function isEmpty(tree: YamlTree): boolean {
   return tree.mistakes.length === 0 && (tree.data === null || tree.data === undefined);
 }
 
-/** A secret is an unknown field as well: the refusal says it, with the way to do it right. */
+/** A secret is an unknown field as well: the refusal says it, with the way to do it right. Everything is said once. */
 function withSecretsFirst(mistakes: readonly Mistake[], secrets: readonly Mistake[]): Mistake[] {
   const paths = new Set(secrets.map(({ path }) => JSON.stringify(path)));
-  return [...secrets, ...mistakes.filter(({ path }) => !paths.has(JSON.stringify(path)))];
+  const others = mistakes.filter(({ path }) => !paths.has(JSON.stringify(path)));
+  return [...new Map([...secrets, ...others].map((mistake) => [JSON.stringify(mistake), mistake])).values()];
 }
 
-/** What is wrong between forwards, or between them and the rest: looked at among those that can be read by themselves. */
+/** What is wrong between forwards, or between them and the rest. */
 function acrossForwards(data: unknown): Mistake[] {
   if (typeof data !== 'object' || data === null) return [];
   const written: unknown = Reflect.get(data, 'forwards');
   if (!Array.isArray(written)) return [];
-  const read = written.map((entry) => forward.safeParse(entry).data);
-  return [...withoutServer(data, read), ...read.flatMap((spec, index) => (spec ? clashes(spec, index, read) : []))];
+  const read = written.map((entry) => forward.safeParse(entry).data ?? forward.safeParse(essence(entry)).data);
+  const open = written.flatMap((entry, index) => openedByMistake(entry, ['forwards', index]));
+  return [
+    ...withoutServer(data, read),
+    ...open,
+    ...read.flatMap((spec, index) => (spec ? clashes(spec, index, read) : [])),
+  ];
+}
+
+/** A local forward without the fields that may be wrong: where it binds is looked at all the same. */
+function essence(entry: unknown): unknown {
+  if (typeof entry !== 'object' || entry === null || !Object.hasOwn(entry, 'local')) return undefined;
+  const { local, name, gateway }: { local?: unknown; name?: unknown; gateway?: unknown } = entry;
+  const allowed = gateway === true ? { gateway } : {};
+  return { local, to: 'anywhere:1', ...allowed, ...(typeof name === 'string' ? { name } : {}) };
+}
+
+/** The checks of a forward wait until all of its fields can be read; an open door is told at once. */
+function openedByMistake(entry: unknown, path: Path): Mistake[] {
+  const issues = forward.safeParse(essence(entry)).error?.issues ?? [];
+  const onDoor = issues.filter(({ code, path: [field] }) => code === 'custom' && field === 'local');
+  return mistakesOf(onDoor, entry).map((mistake) => ({ ...mistake, path: [...path, ...mistake.path] }));
 }
 
 function withoutServer(data: object, read: readonly (ForwardSpec | undefined)[]): Mistake[] {
-  if (Object.hasOwn(data, 'via') || !read.some((spec) => spec !== undefined && spec.kind !== 'relay')) return [];
-  return [
-    {
-      path: ['via'],
-      at: 'value',
-      message: '`via` is missing: these forwards need an SSH server, such as alice@pop.example.org',
-    },
-  ];
+  const said = Object.keys(data).some((name) => nearest(name, ['via']) !== undefined); // or meant to be
+  if (said || !read.some((spec) => spec !== undefined && spec.kind !== 'relay')) return [];
+  const message = '`via` is missing: these forwards need an SSH server, such as alice@pop.example.org';
+  return [{ path: ['via'], at: 'value', message }];
 }
 
 function clashes(spec: ForwardSpec, index: number, read: readonly (ForwardSpec | undefined)[]): Mistake[] {

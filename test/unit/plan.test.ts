@@ -361,7 +361,7 @@ describe('two bind addresses want one port', () => {
     });
     const plans = [plan('a', 'localhost:1', '127.0.0.1:1'), plan('b', 'localhost:2'), plan('c', '127.0.0.1:2')];
 
-    expect(bindConflicts(plans as Plan[])).toEqual([
+    expect(bindConflicts(plans)).toEqual([
       {
         first: { plan: 'b', forward: 'localhost:2' },
         second: { plan: 'c', forward: '127.0.0.1:2' },

@@ -143,7 +143,7 @@ test('every field has a row with a type, a default and one sentence of help', ()
   expect(fieldHelp('keepalive.interval')).toMatchObject({
     path: 'keepalive.interval',
     unit: 'ms, s, m, h, d',
-    default: expect.stringContaining('15s'),
+    default: expect.stringContaining('15s') as string,
   });
   expect(fieldHelp('via.identity')?.help).toContain('-cert.pub');
   expect(fieldHelp('forwards.remote')?.help).toContain('server listens');

@@ -245,6 +245,21 @@ describe('what contradicts itself', () => {
     expect(problems.map((text) => text.slice(0, problem.length))).toEqual([problem]);
   });
 
+  test('an open door and a port taken twice are told beside other mistakes of the same forward', () => {
+    const forwards = '  - { local: "*:80", to: "a:1", idel: 3s }\n  - { local: 80, to: "a:99999" }\n';
+
+    expect(problemsOf(`via: pop\nforwards:\n${forwards}`).map((problem) => problem.slice(0, 30))).toEqual([
+      '3:14 `local` binds beyond loop',
+      '3:33 unknown field `idel`: did',
+      '4:22 `to` is no target: write ',
+    ]);
+    expect(problemsOf(`via: pop\nforwards:\n  - 80:a:1\n  - { local: 80, to: "a:99999" }\n`)).toHaveLength(2);
+  });
+
+  test('a mistyped `via` is not missing as well', () => {
+    expect(problemsOf('vai: pop\nforwards: ["1:a:1"]\n')).toEqual(['1:1 unknown field `vai`: did you mean `via`?']);
+  });
+
   test('free ports and ports that differ clash with nothing', () => {
     expect(problemsOf('via: pop\nforwards: ["auto -> a:1", "auto -> a:1", "1:a:1", "2:a:1"]\n')).toEqual([]);
   });
