@@ -42,7 +42,7 @@ async function askSubject(context: Context): Promise<string> {
 }
 
 async function set(store: SecretStore, name: SecretName, options: Options, context: Context): Promise<void> {
-  const secret = options.flag('stdin') ? await fromStdin() : await fromPerson(name, context);
+  const secret = options.flag('stdin') ? await fromStdin() : await fromPerson(store, name, context);
   await store.set(name, secret);
   if (context.json) context.out.json({ version: 1, stored: name, backend: store.title });
   else context.out.say(`Stored the ${name.kind} of ${name.subject} in the ${store.title}.`);
@@ -53,12 +53,15 @@ async function fromStdin(): Promise<Secret> {
   return checked((await readAll(process.stdin)).replace(/\r?\n$/, ''));
 }
 
-async function fromPerson({ kind, subject }: SecretName, context: Context): Promise<Secret> {
+async function fromPerson(store: SecretStore, name: SecretName, context: Context): Promise<Secret> {
+  const { kind, subject } = name;
   if (!context.interactive) {
     throw new TunnelError('USAGE', `Cannot ask for the ${kind} of ${subject}: this is no terminal`, {
       hint: 'Give it on stdin, with --stdin; never as an argument, which everybody on the machine can read.',
     });
   }
+  const before = await store.get(name); // nobody types a secret for a store that cannot take it
+  if (before !== undefined) context.out.say(`The ${store.title} has one: this one takes its place.`);
   const secret = await askSecret(`${kind === 'totp' ? 'TOTP seed' : capital(kind)} of ${subject}:`, context.signal);
   return checked(secret.reveal());
 }
