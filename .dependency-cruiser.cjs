@@ -20,7 +20,10 @@ const MAY_IMPORT = {
   router: [],
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],
-  cli: ['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check'],
+  cli: [
+    ...['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check'],
+    ...['link/(transport|ask)', 'secrets/store'], // their interfaces: what a login asks, what a secret is called
+  ],
 };
 
 /** Folders that know no clock, disk, socket or environment: values in, values out. */
