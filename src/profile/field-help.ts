@@ -33,7 +33,7 @@ export function forwardHelp(kind: keyof typeof forwardFields): readonly FieldHel
 }
 
 function within(object: z.ZodObject, prefix: string): FieldHelp[] {
-  const found = Object.entries(object.shape).flatMap(([name, schema]) => {
+  const found = Object.entries<z.core.$ZodType>(object.shape).flatMap(([name, schema]) => {
     const path = prefix + name;
     const row = ROWS.get(schema);
     const inner = objectsIn(schema).flatMap((child) => within(child, `${path}.`));
@@ -46,12 +46,16 @@ function within(object: z.ZodObject, prefix: string): FieldHelp[] {
 function objectsIn(schema: z.core.$ZodType): z.ZodObject[] {
   if (schema instanceof z.ZodObject) return [schema];
   if (schema instanceof z.ZodOptional) return objectsIn(schema.unwrap());
-  if (schema instanceof z.ZodArray) return objectsIn(schema.element);
+  if (isArray(schema)) return objectsIn(schema.element);
   if (schema instanceof z.ZodPipe) return objectsIn(schema.in);
   return isUnion(schema) ? schema.options.flatMap((option) => objectsIn(option)) : [];
 }
 
-/** `instanceof` alone would leave the type of its options open. */
+/** `instanceof` alone would leave the types inside open. */
+function isArray(schema: z.core.$ZodType): schema is z.ZodArray {
+  return schema instanceof z.ZodArray;
+}
+
 function isUnion(schema: z.core.$ZodType): schema is z.ZodUnion {
   return schema instanceof z.ZodUnion;
 }
