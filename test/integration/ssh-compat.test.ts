@@ -9,8 +9,8 @@ async function lostClient(server: ScriptedServer, prepare: (client: Client) => v
   const client = new ssh2.Client();
   onTestFinished(() => void client.destroy());
   client.on('error', () => undefined);
-  const ready = new Promise((resolve) => client.once('ready', resolve));
-  const closed = new Promise((resolve) => client.once('close', resolve));
+  const ready = new Promise<void>((resolve) => client.once('ready', () => resolve()));
+  const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
   client.connect({
     host: '127.0.0.1',
     port: server.port,
