@@ -1,5 +1,6 @@
 /** What one round of each measure is: bytes and times at the client's side of a port. */
 import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 /** MB/s (10^6 bytes) of one download over `streams` connections at once. */
@@ -29,10 +30,7 @@ export async function pingPongUs(port: number, rounds: number): Promise<number[]
   const times: number[] = [];
   for (let count = 0; count < rounds; count += 1) {
     const startedAt = process.hrtime.bigint();
-    const back = new Promise<void>((resolve, reject) => {
-      socket.once('data', () => resolve());
-      socket.once('close', () => reject(new Error('The connection was closed')));
-    });
+    const back = once(socket, 'data');
     socket.write('y');
     await back;
     times.push(Number(process.hrtime.bigint() - startedAt) / 1_000);
