@@ -1,4 +1,4 @@
-import { parseEndpoint, type Endpoint, type TcpEndpoint } from './endpoint.ts';
+import { parseEndpoint, type Endpoint } from './endpoint.ts';
 import type { Expectation } from './plan.ts';
 
 /** A forward as a profile or a command line says it: what is left out is undefined, and `plan/resolve.ts` fills it. */
@@ -123,16 +123,17 @@ function targetOf(parts: readonly string[]): Endpoint | undefined {
   return rest.length > 0 || first === '' ? undefined : parseTarget(`${first}:${port}`);
 }
 
-/** Parts between colons; those within brackets do not split, and `unix:` stays no part of a path. */
+/** Parts between colons; those within brackets do not split, and a `unix:` before a path is part of neither. */
 function colonParts(text: string): string[] | undefined {
-  const parts = text.replace(/(^|:)unix:(?=\/)/g, '$1').match(/\[[^[\]]*\]|[^:[\]]+|:/g);
-  if (parts === null || parts.join('').length !== text.replace(/(^|:)unix:(?=\/)/g, '$1').length) return undefined;
-  const fields: string[] = [''];
-  for (const part of parts) {
-    if (part === ':') fields.push('');
-    else fields[fields.length - 1] += part;
+  const bare = text.replace(/(^|:)unix:(?=\/)/g, '$1');
+  const pieces = bare.match(/\[[^[\]]*\]|[^:[\]]+|:/g) ?? [];
+  if (pieces.join('') !== bare) return undefined; // a bracket that closes nothing
+  const parts = [''];
+  for (const piece of pieces) {
+    if (piece === ':') parts.push('');
+    else parts[parts.length - 1] += piece;
   }
-  return fields.length <= 4 ? fields : undefined;
+  return parts.length <= 4 ? parts : undefined;
 }
 
 function isPath(text: string | undefined): boolean {
@@ -145,8 +146,6 @@ function ends(bind: Endpoint | undefined, target: Endpoint | undefined): Ends | 
 
 /** The port of `client:7078`: the target of a trigger's return port. */
 export function parseClientPort(text: string): number | undefined {
-  const endpoint: TcpEndpoint | undefined = ((parsed) => (parsed?.kind === 'tcp' ? parsed : undefined))(
-    parseEndpoint(text),
-  );
-  return endpoint?.host === 'client' && endpoint.port > 0 ? endpoint.port : undefined;
+  const endpoint = parseEndpoint(text);
+  return endpoint?.kind === 'tcp' && endpoint.host === 'client' && endpoint.port > 0 ? endpoint.port : undefined;
 }
