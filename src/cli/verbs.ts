@@ -209,10 +209,10 @@ export const VERBS: readonly VerbSpec[] = [
     brief: 'find what is wrong',
     about: 'Checks one profile, or all: every mistake with its file, line and column.',
     args: ['[NAME]'],
-    options: [],
+    options: [{ flags: '--live', help: 'then prove each step: DNS, TCP, login, first bytes' }],
     examples: [
       ['tunnel check', 'all profiles'],
-      ['tunnel check pop-mail', 'one'],
+      ['tunnel check pop-mail --live', 'one, and the way to it'],
     ],
     words: 'profiles',
   },

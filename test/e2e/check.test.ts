@@ -1,6 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { startPop3Server } from '../../src/demo/pop3-server.ts';
+import { freePort, startSshd } from '../support/sshd.ts';
+import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
 
 const GOOD = 'via: alice@pop.example.org\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.example.org:113\n';
@@ -72,3 +75,40 @@ test('check of a path and show of a name print what is there', async () => {
     plan: { hops: [{ host: 'pop.example.org', port: 22, user: 'alice' }], keepalive: { intervalMs: 15_000 } },
   });
 });
+
+test(
+  'check --live proves each step to the first bytes, and names the one that fails',
+  { timeout: 30_000 },
+  async () => {
+    await using cli = await tunnelCli();
+    await using sshd = await startSshd();
+    const mail = await startPop3Server();
+    await cli.home.profile('good', `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${mail.port}\n`);
+    await cli.home.profile(
+      'closed',
+      `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${await freePort()}\n`,
+    );
+    await cli.home.profile(
+      'nowhere',
+      `${viaSshd(sshd, await freePort())}forwards:\n  - localhost:auto -> localhost:110\n`,
+    );
+
+    const [good, closed, nowhere] = await Promise.all(
+      ['good', 'closed', 'nowhere'].map((name) => cli.run('check', name, '--live', '--json')),
+    );
+    await mail.close();
+
+    expect([good?.code, closed?.code, nowhere?.code]).toEqual([0, 1, 7]);
+    expect([good, closed, nowhere].map((ran) => stepsOf(ran?.stdout))).toEqual([
+      ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel ok', 'first bytes ok'],
+      ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel TARGET_REFUSED'],
+      ['DNS ok', 'TCP CONNECT_REFUSED'],
+    ]);
+    expect(good?.stdout).toContain('+OK POP3 server of the demo is ready');
+  },
+);
+
+function stepsOf(stdout = ''): string[] {
+  const { steps } = JSON.parse(stdout) as { steps: { step: string; ok: boolean; error: { code: string } | null }[] };
+  return steps.map(({ step, error }) => `${step} ${error?.code ?? 'ok'}`);
+}

@@ -2,11 +2,12 @@ import { listProfiles, readProfileText, type ProfileFile } from '../../files/pro
 import { FAILURES, asTunnelError, type Problem } from '../../model/failure.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
+import { checkLive } from '../check-live.ts';
 import { profileOf } from '../profile-file.ts';
 import { problemLines } from '../render/problems.ts';
 
-/** `tunnel check [NAME]`: every mistake of one profile, or of all; 2 where there is one. */
-export const run: Run = async ([argument], _options, context) => {
+/** `tunnel check [NAME]`: every mistake of one profile, or of all, 2 where there is one; with --live each step on the way. */
+export const run: Run = async ([argument], options, context) => {
   const { out, json } = context;
   const profiles =
     argument === undefined ? await listProfiles(context.cwd, context.paths) : [await profileOf(argument, context)];
@@ -19,9 +20,13 @@ export const run: Run = async ([argument], _options, context) => {
     if (problems.length === 0) out.data(`${out.theme.good('ok')}  ${name}  ${out.theme.dim(file)}`);
   }
   const problems = results.flatMap((result) => result.problems);
-  if (json) out.json({ version: 1, profiles: results.map(summary), problems });
+  const live =
+    argument !== undefined && options.flag('live') && problems.length === 0
+      ? await checkLive(argument, context)
+      : undefined;
+  if (json) out.json({ version: 1, profiles: results.map(summary), problems, ...(live && { steps: live.steps }) });
   else if (results.length === 0) out.say('There is no profile yet: `tunnel new` writes one.');
-  return problems.length === 0 ? 0 : FAILURES.PROFILE_INVALID.exit;
+  return problems.length === 0 ? (live?.failure?.exit ?? 0) : FAILURES.PROFILE_INVALID.exit;
 };
 
 type Named = Pick<ProfileFile, 'name' | 'file'>;

@@ -1,0 +1,46 @@
+import { proveSteps, type CheckStep } from '../check/steps.ts';
+import { cleanLine } from '../model/clean.ts';
+import type { TunnelError } from '../model/failure.ts';
+import type { Context } from './context.ts';
+import { dialRequest } from './login.ts';
+import { hintLines } from './render/error.ts';
+
+/** What was proved of one profile: for `--json`, and for the exit code. */
+export interface LiveCheck {
+  readonly steps: readonly unknown[];
+  /** The first failure; undefined where every step held. */
+  readonly failure: TunnelError | undefined;
+}
+
+/** Proves each step from this machine to the first bytes of each service, and prints it as it is proved. */
+export async function checkLive(argument: string, context: Context): Promise<LiveCheck> {
+  const { dialOnce, resolveProfile } = await import('../compose-cli.ts');
+  const plan = await resolveProfile(argument, context);
+  const { agentSocket, ask, signal } = dialRequest(plan, context);
+  const steps: CheckStep[] = [];
+  const needs = {
+    dial: (request: Parameters<typeof dialOnce>[0]) =>
+      dialOnce(request, context, (note) => context.out.detail(cleanLine(note))),
+    ask,
+    agentSocket,
+    signal,
+    nowMs: () => performance.now(),
+  };
+  for await (const step of proveSteps(plan, needs)) {
+    steps.push(step);
+    if (!context.json) print(step, context);
+  }
+  return { steps: steps.map(stepJson), failure: steps.find(({ error }) => error !== undefined)?.error };
+}
+
+function print({ step, subject, ms, found, error }: CheckStep, { out }: Context): void {
+  const { good, bad, dim } = out.theme;
+  const what = `${step.padEnd(11)}  ${cleanLine(subject)}`;
+  if (error === undefined) return out.data(`${good('ok')}  ${what}  ${dim(`${ms} ms`)}  ${found}`);
+  out.data(`${bad('no')}  ${what}  ${dim(`${ms} ms`)}  ${cleanLine(error.message)}`);
+  for (const line of hintLines(error.hint, '      ')) out.data(line);
+}
+
+function stepJson({ step, subject, ms, found, error }: CheckStep): unknown {
+  return { step, subject, ms, ok: error === undefined, found, error: error === undefined ? null : error.facts };
+}
