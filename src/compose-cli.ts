@@ -1,3 +1,4 @@
+// What commands need that act without the supervisor: plans, a dial, the keychain. Loaded by whoever uses it, and no sooner.
 import type { OfferedHostKey } from './compose-host-key.ts';
 import { checkProfileText, planOfProfile, planResolver } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
@@ -15,8 +16,6 @@ export interface Place {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }
-
-/** What commands that act without the supervisor need of the adapters. Loaded by whoever uses it, and no sooner. */
 
 /** What will run of a profile. Rejects as `planResolver` says. */
 export function resolveProfile(nameOrPath: string, { paths, env, cwd }: Place): Promise<Plan> {

@@ -32,6 +32,14 @@ describe('an ssh -L line as a profile', () => {
       },
     ],
     [
+      'ssh -F none -i key -i ../id -o UserKnownHostsFile="hosts ~/more" -L 113:pop.example.org:113 h',
+      {
+        via: [{ host: 'h', identity: ['/home/a/key', '/home/id'], knownHosts: ['/home/a/hosts', '~/more'] }],
+        sshConfig: 'none',
+        forwards: [pop3],
+      },
+    ],
+    [
       'ssh -g -L 113:pop.example.org:113 -L *:80:web:80 h',
       {
         via: [{ host: 'h' }],
@@ -61,12 +69,13 @@ describe('an ssh -L line as a profile', () => {
       },
     ],
   ])('%s', (line, profile) => {
-    expect(readSshLine(line)).toEqual({ profile, warnings: [] });
+    expect(readSshLine(line, '/home/a')).toEqual({ profile, warnings: [] });
   });
 
   test('what a profile cannot say is named, never dropped silently', () => {
     const { profile, warnings } = readSshLine(
       'ssh -4 -o StrictHostKeyChecking=no -o AddKeysToAgent=yes -o ExitOnForwardFailure=yes -L 113:pop.example.org:113 h',
+      '/home/a',
     );
     expect(profile.via).toEqual([{ host: 'h', hostKey: { kind: 'accept-new' } }]);
     expect(warnings).toEqual([
@@ -103,7 +112,7 @@ describe('an ssh -L line as a profile', () => {
       'Cannot take over DynamicForward 1080: only local forwards are supported yet',
     ],
   ])('refuses %s', (line, code, message) => {
-    expect(() => readSshLine(line)).toThrow(expect.objectContaining({ code, message }));
+    expect(() => readSshLine(line, '/home/a')).toThrow(expect.objectContaining({ code, message }));
   });
 });
 

@@ -28,12 +28,19 @@ export const run: Run = async ([given], options, context) => {
   const problems = await checkText(text, file, context);
   if (problems.length > 0)
     throw new TunnelError('PROFILE_INVALID', `Cannot write ${file}: it would be wrong`, { problems });
+  // The wizard takes its time: another may have written that name meanwhile.
+  if (!options.flag('force') && (await takenNames(context)).has(made.name)) throw thereAlready(made.name);
   await writeProfile(file, text);
   report(made.name, file, text, context);
 };
 
-function fromLine(line: string, given: string | undefined, taken: ReadonlySet<string>, { out }: Context): NewProfile {
-  const { profile, warnings } = readSshLine(line);
+function fromLine(
+  line: string,
+  given: string | undefined,
+  taken: ReadonlySet<string>,
+  { out, cwd }: Context,
+): NewProfile {
+  const { profile, warnings } = readSshLine(line, cwd);
   for (const warning of warnings) out.warn(`${out.talkTheme.warn('note:')} ${warning}`);
   const suggestion = profileNameFrom(profile.via?.at(-1)?.host ?? '');
   const name = given ?? freeName(suggestion, (candidate) => taken.has(candidate));

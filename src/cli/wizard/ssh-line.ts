@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { isLoopback } from '../../model/endpoint.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { LocalSpec } from '../../model/forward-spec.ts';
@@ -20,9 +21,10 @@ const MEANINGLESS = 'NfTnqvxakMtsKyV';
 
 /**
  * Reads `ssh -L 113:pop.example.org:113 alice@pop.example.org` and its like.
+ * @param cwd where the line would be run: a profile's own relative paths begin elsewhere
  * @throws USAGE where it is no such line, NOT_SUPPORTED where it asks for what this version cannot do
  */
-export function readSshLine(line: string): SshLine {
+export function readSshLine(line: string, cwd: string): SshLine {
   const [program = '', ...words] = shellWords(line);
   if (!/(^|\/)ssh$/.test(program)) {
     throw new TunnelError('USAGE', 'Cannot read the line: it does not begin with ssh', {
@@ -38,7 +40,7 @@ export function readSshLine(line: string): SshLine {
   }
   const draft: Draft = { server: {}, jumps: [], forwards: [], keepalive: {}, timeouts: {}, warnings: [] };
   for (const { letter, value } of options) applyLetter(draft, letter, value);
-  return finish(draft, destination);
+  return finish(draft, destination, cwd);
 }
 
 function applyLetter(draft: Draft, letter: string, value: string): void {
@@ -78,13 +80,13 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
   }
 }
 
-function finish(draft: Draft, destination: string): SshLine {
+function finish(draft: Draft, destination: string, cwd: string): SshLine {
   const named = parseHop(destination);
   if (named === undefined) throw unreadable(`${destination} is no server`);
   if (draft.forwards.length === 0) throw unreadable('it has no -L, so there is nothing to forward');
   const profile: Profile = {
-    via: [...draft.jumps, serverOf(draft.server, named)],
-    ...(draft.sshConfig === undefined ? {} : { sshConfig: draft.sshConfig }),
+    via: [...draft.jumps, withFiles(serverOf(draft.server, named), cwd)],
+    ...(draft.sshConfig === undefined ? {} : { sshConfig: absolute(draft.sshConfig, cwd) }),
     forwards: draft.forwards.map((forward) => withGateway(forward, draft.everywhere === true)),
     ...(Object.values(draft.keepalive).some(isSet) ? { keepalive: draft.keepalive } : {}),
     ...(Object.values(draft.timeouts).some(isSet) ? { timeouts: draft.timeouts } : {}),
@@ -101,6 +103,21 @@ function serverOf(options: Draft['server'], named: HopSpec): HopSpec {
     ...(user === undefined ? {} : { user }),
     ...rest,
   };
+}
+
+function withFiles(server: HopSpec, cwd: string): HopSpec {
+  const { identity, knownHosts, agent } = server;
+  return {
+    ...server,
+    ...(identity === undefined ? {} : { identity: identity.map((file) => absolute(file, cwd)) }),
+    ...(knownHosts === undefined ? {} : { knownHosts: knownHosts.map((file) => absolute(file, cwd)) }),
+    ...(typeof agent === 'string' ? { agent: absolute(agent, cwd) } : {}),
+  };
+}
+
+/** `~`, `%d` and `$VARIABLE` begin an absolute path once they are read; `none` is no file (ssh(1) -F). */
+function absolute(file: string, cwd: string): string {
+  return /^(?:[~%$]|none$)/.test(file) ? file : resolve(cwd, file);
 }
 
 /** ssh(1) -g, or a bind address beyond loopback: a profile wants `gateway: true` for that, so that it never happens unawares. */
