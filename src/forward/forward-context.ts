@@ -39,6 +39,15 @@ export interface ForwardFacts {
   readonly receivedBytes: number;
   /** From the client to the target. */
   readonly sentBytes: number;
+  /** Only where it opens on demand. */
+  readonly demand?: DemandFacts;
+}
+
+export interface DemandFacts {
+  /** It was used, and has not been left alone for long enough since. */
+  readonly open: boolean;
+  /** Wall clock of the moment in which it closes if nobody uses it till then; null while it is closed or in use. */
+  readonly closesAtMs: number | null;
 }
 
 export type ForwardSettings = Pick<Plan, 'limits' | 'whileDown' | 'probe'>;

@@ -8,13 +8,15 @@ import { probeService, type ProbeResult } from './probe.ts';
 export interface HealthWatchOptions {
   readonly expectation: Expectation;
   readonly target: Endpoint;
+  /** Whether the forward needs the link now: a probe is no use of it, and keeps none open. */
+  readonly wanted: () => boolean;
   readonly context: Pick<ForwardContext, 'carrier' | 'clock' | 'probe' | 'onChange' | 'onNote'>;
 }
 
 /** A probe is nobody's connection: it comes from this machine, from no port (the values OpenSSH uses for none). */
 const ORIGINATOR = { address: '127.0.0.1', port: 65_535 };
 
-/** Probes the service behind a forward, at once and then every so often, for as long as a link is up. */
+/** Probes the service behind a forward, at once and then every so often, for as long as a link is up and wanted. */
 export class HealthWatch {
   readonly #options: HealthWatchOptions;
   #probe: Plan['probe'];
@@ -39,10 +41,10 @@ export class HealthWatch {
     this.#look();
   }
 
+  /** The link came or went, or is needed otherwise than before. */
   linkChanged(): void {
     if (!this.#started) return;
-    const { up } = this.#options.context.carrier;
-    if (up === (this.#running !== undefined || this.#health !== null)) return; // known already
+    if (this.#usable === (this.#running !== undefined || this.#health !== null)) return; // known already
     this.#look();
   }
 
@@ -58,12 +60,16 @@ export class HealthWatch {
     this.#stop();
   }
 
+  get #usable(): boolean {
+    return this.#options.context.carrier.up && this.#options.wanted();
+  }
+
   #look(): void {
-    const { carrier, clock } = this.#options.context;
+    const { clock } = this.#options.context;
     this.#cancelNext?.();
     this.#cancelNext = clock.after(this.#probe.everyMs, () => this.#look());
     this.#stop();
-    if (carrier.up) void this.#run();
+    if (this.#usable) void this.#run();
     else this.#found(null);
   }
 
@@ -88,8 +94,8 @@ export class HealthWatch {
     const host = target.kind === 'tcp' ? target.host : 'localhost';
     const result = await probeService(open, expectation, running.signal, host);
     if (this.#running !== running) return; // stopped, or the link went: no finding about the service
-    if (!context.carrier.up) this.#stop();
-    this.#found(context.carrier.up ? result : null);
+    if (!this.#usable) this.#stop();
+    this.#found(this.#usable ? result : null);
   }
 
   #found(result: ProbeResult | null): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { formatDuration } from '../model/duration.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
@@ -8,6 +9,7 @@ import { Admission } from './admission.ts';
 import { Burst } from './burst.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
 import { HealthWatch } from './health-watch.ts';
+import { LinkNeed } from './link-need.ts';
 import { listen, type Listener } from './listener.ts';
 import type { Route } from './route.ts';
 
@@ -26,6 +28,7 @@ export class ListeningForward implements Forward {
   readonly #context: ForwardContext;
   readonly #admission: Admission;
   readonly #burst: Burst;
+  readonly #need: LinkNeed;
   readonly #health: HealthWatch | undefined;
   readonly #connections = new Set<AcceptedConnection>();
   #settings: ForwardSettings;
@@ -33,7 +36,6 @@ export class ListeningForward implements Forward {
   #error: TunnelError | null = null;
   #tries = 0;
   #cancelRebind: () => void = () => undefined;
-  #releaseNeed: () => void = () => undefined;
   #closing = false;
   #drained: Promise<void> | undefined;
   #cutAtMs = Infinity;
@@ -50,13 +52,23 @@ export class ListeningForward implements Forward {
     this.#settings = context;
     this.#admission = new Admission(plan.allow);
     this.#burst = new Burst(context.clock, (...note) => context.onNote(...note));
+    this.#need = new LinkNeed(plan.demand, {
+      carrier: context.carrier,
+      clock: context.clock,
+      onChange: () => this.#needChanged(),
+      onClose: (why) => this.#unneeded(why),
+    });
+    const wanted = (): boolean => this.#need.open;
     this.#health =
-      plan.expect === null ? undefined : new HealthWatch({ expectation: plan.expect, target: plan.target, context });
+      plan.expect === null
+        ? undefined
+        : new HealthWatch({ expectation: plan.expect, target: plan.target, wanted, context });
   }
 
   get facts(): ForwardFacts {
     const { connections, receivedBytes, sentBytes } = this.#finished;
     const open = [...this.#connections];
+    const demand = this.#need.facts;
     return {
       name: this.#plan.name,
       kind: this.#plan.kind,
@@ -69,6 +81,7 @@ export class ListeningForward implements Forward {
       totalConnections: connections + open.length,
       receivedBytes: open.reduce((sum, connection) => sum + connection.receivedBytes, receivedBytes),
       sentBytes: open.reduce((sum, connection) => sum + connection.sentBytes, sentBytes),
+      ...(demand === undefined ? {} : { demand }),
     };
   }
 
@@ -132,7 +145,7 @@ export class ListeningForward implements Forward {
     this.#listener = listener;
     this.#error = null;
     // Only now: no login to the server for a port that nobody can use.
-    this.#releaseNeed = this.#context.carrier.need();
+    this.#need.begin();
     if (listener.bound.kind === 'tcp') this.#context.onBound(listener.bound.port);
     if (late) this.#context.onNote('info', `Listening at ${formatEndpoint(listener.bound)} now`);
     this.#health?.start();
@@ -174,12 +187,17 @@ export class ListeningForward implements Forward {
     });
     this.#connections.add(connection);
     this.#context.onChange();
-    void connection.run().then((outcome) => this.#ended(connection, place, outcome));
+    const leave = this.#need.enter();
+    void connection.run().then((outcome) => {
+      this.#ended(connection, place, outcome);
+      leave();
+    });
   }
 
   #turnedAway(place: string): boolean {
     const { limits, whileDown } = this.#settings;
-    if (!whileDown.hold && !this.#context.carrier.up) {
+    // On demand the link may be down because nobody has used it so far: the carrier tells that from an outage.
+    if (!whileDown.hold && !this.#context.carrier.up && this.#plan.demand === null) {
       this.#burst.note('warn', `Cannot reach ${this.#route.label}: the SSH connection is down`, 'HOLD_EXPIRED');
       return true;
     }
@@ -215,6 +233,21 @@ export class ListeningForward implements Forward {
     };
   }
 
+  #needChanged(): void {
+    this.#health?.linkChanged();
+    this.#context.onChange();
+  }
+
+  /** Nobody has used it for its idle time, or its lifetime is over. */
+  #unneeded(why: 'idle' | 'lifetime'): void {
+    this.#health?.linkChanged(); // a probe under way must not keep the link
+    if (why === 'lifetime') {
+      const span = formatDuration(this.#plan.demand?.lifetimeMs ?? 0);
+      this.#cutWhere(() => true, `its lifetime of ${span} is over`);
+    }
+    this.#context.onChange();
+  }
+
   #stopListening(): void {
     if (this.#listener === undefined) return;
     this.#listener.close();
@@ -231,8 +264,8 @@ export class ListeningForward implements Forward {
     else this.#cancelCut = this.#context.clock.after(drainMs, () => this.#cutWhere(() => true));
   }
 
-  #cutWhere(chosen: (connection: AcceptedConnection) => boolean): void {
-    const reason = new TunnelError('STOPPED', `Closed a connection to ${this.#route.label}: the tunnel was stopped`);
+  #cutWhere(chosen: (connection: AcceptedConnection) => boolean, why = 'the tunnel was stopped'): void {
+    const reason = new TunnelError('STOPPED', `Closed a connection to ${this.#route.label}: ${why}`);
     for (const connection of this.#connections) if (chosen(connection)) connection.cut(reason);
   }
 
@@ -241,6 +274,6 @@ export class ListeningForward implements Forward {
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
     this.#cancelCut();
     this.#burst.flush();
-    this.#releaseNeed();
+    this.#need.end();
   }
 }

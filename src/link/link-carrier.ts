@@ -167,7 +167,9 @@ export class LinkCarrier implements ManagedCarrier {
     if (connection !== this.#served) this.#serve(connection);
     if (connection === null && this.#successor !== null) return this.#moveTo(this.#successor);
     if (state.name === 'failed') this.#held.fail(state.reason);
-    if (state.name === 'backoff' && this.#held.size > 0) this.#link.hurry();
+    if (state.name !== 'backoff' || this.#held.size === 0) return;
+    if (this.#plan.whileDown.hold) this.#link.hurry();
+    else this.#held.fail(state.reason);
   }
 
   #serve(connection: Connection | null): void {

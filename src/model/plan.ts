@@ -100,6 +100,16 @@ interface ListenerPlan {
   /** Client addresses in CIDR form; null is everybody who can reach the bind address. */
   readonly allow: readonly string[] | null;
   readonly expect: Expectation | null;
+  /** Null where it needs the SSH connection for as long as it listens. */
+  readonly demand: DemandPlan | null;
+}
+
+/** When a forward that opens at its first use closes again. */
+export interface DemandPlan {
+  /** After the last connection has gone. */
+  readonly idleMs: number;
+  /** After it was opened, whoever uses it; null is never. */
+  readonly lifetimeMs: number | null;
 }
 
 export interface LocalForwardPlan extends ListenerPlan {

@@ -47,6 +47,8 @@ export interface ForwardStatus {
   /** From the client to the target. */
   readonly sentBytes: number;
   readonly lastError: ErrorStatus | null;
+  /** When it closes if nobody uses it till then; null while it is closed or in use. Only where it opens on demand. */
+  readonly idleClosesAt?: string | null;
 }
 
 export interface ErrorStatus {

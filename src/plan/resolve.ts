@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
-import type { ForwardPlan, HopPlan, Plan, SecretSource } from '../model/plan.ts';
+import type { DemandPlan, ForwardPlan, HopPlan, Plan, SecretSource } from '../model/plan.ts';
 import { DEFAULTS, type Profile } from '../model/profile.ts';
 import { expandHome } from '../ssh-config/tokens.ts';
 import type { ChainHop, HopChain } from './hops.ts';
@@ -138,8 +138,13 @@ function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): 
     const { bind, target } = spec;
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    return [{ kind: 'local', name, bind, target, allow: spec.allow ?? null, expect: spec.expect ?? null }];
+    const { allow = null, expect = null } = spec;
+    return [{ kind: 'local', name, bind, target, allow, expect, demand: demandOf(spec) }];
   });
+}
+
+function demandOf({ open, idleMs, lifetimeMs }: ForwardSpec): DemandPlan | null {
+  return open === 'on-demand' ? { idleMs: idleMs ?? DEFAULTS.idleMs, lifetimeMs: lifetimeMs ?? null } : null;
 }
 
 /** The bind address; for a free port, which several may have, where it leads. A number tells apart what is still alike. */

@@ -23,6 +23,13 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (forward.lifetimeMs !== undefined && !onDemand) {
     yield { field: 'lifetime', message: '`lifetime` needs `open: on-demand`' };
   }
+  if (onDemand && (forward.kind === 'remote' || forward.kind === 'remote-socks')) {
+    const why = 'the server listens only while the SSH connection is up';
+    yield { field: 'open', message: `\`open: on-demand\` is for listeners of this machine: ${why}` };
+  }
+  if (onDemand && forward.kind === 'relay') {
+    yield { field: 'open', message: '`open: on-demand` is of no use here: a relay needs no SSH connection' };
+  }
   if (listensHere(forward) && forward.gateway !== true && !isLoopback(forward.bind)) {
     yield {
       field: 'bind',
@@ -41,7 +48,6 @@ function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
   if (KINDS_TO_COME.includes(forward.kind)) {
     yield { field: 'bind', message: `\`${forward.kind}\` forwards are not supported yet` };
   }
-  if (forward.open === 'on-demand') yield { field: 'open', message: '`open: on-demand` is not supported yet' };
   if (forward.clients !== undefined && forward.clients !== 'many') {
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
   }

@@ -82,7 +82,12 @@ export class ForwardSet {
       const listening = facts.listening && slot.fault === null;
       return {
         facts,
-        liveness: { listening, error: slot.fault ?? facts.error, wasUp: slot.wasUp },
+        liveness: {
+          listening,
+          error: slot.fault ?? facts.error,
+          wasUp: slot.wasUp,
+          idle: facts.demand?.open === false,
+        },
         wasUp: () => void (slot.wasUp = true),
       };
     });

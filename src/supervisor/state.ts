@@ -21,6 +21,8 @@ export interface ForwardLiveness {
   readonly error: TunnelError | null;
   /** It was up since its tunnel was started. */
   readonly wasUp: boolean;
+  /** It opens on demand, and nobody uses it now: it needs no link. */
+  readonly idle?: boolean;
 }
 
 /** The state of one forward (product.md section 3): `connecting` before the first time up, `retrying` ever after. */
@@ -28,6 +30,7 @@ export function forwardState(forward: ForwardLiveness, tunnel: Omit<TunnelFacts,
   if (tunnel.wish !== 'run') return 'stopped';
   if (tunnel.failure !== null || tunnel.carrier?.phase === 'failed') return 'failed';
   if (!forward.listening) return withoutListener(forward);
+  if (forward.idle === true) return 'idle';
   const phase = tunnel.carrier?.phase ?? 'up';
   switch (phase) {
     case 'up':

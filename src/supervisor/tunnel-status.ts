@@ -33,12 +33,18 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
+      const { demand } = forward;
       const live = facts.forwards[index] ?? { listening: false, error: null, wasUp: false };
       const lastError = running ? said(live.error) : null;
       const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
-      return { name, kind, bind, target, state: forwardState(live, facts), health, ...counts, lastError };
+      const closes = demand === undefined ? {} : { idleClosesAt: isoOrNull(running ? demand.closesAtMs : null) };
+      return { name, kind, bind, target, state: forwardState(live, facts), health, ...counts, lastError, ...closes };
     }),
   };
+}
+
+function isoOrNull(atMs: number | null): string | null {
+  return atMs === null ? null : new Date(atMs).toISOString();
 }
 
 export function errorStatus({ code, message, hint }: TunnelError, atMs: number): ErrorStatus {
@@ -63,5 +69,8 @@ export function changeKey(status: TunnelStatus): string {
 
 /** The figures whose changes are told a little later, together. Bytes are not among them: they tell nothing by themselves. */
 export function figuresKey({ latencyMs, forwards }: TunnelStatus): string {
-  return JSON.stringify([latencyMs, ...forwards.map((forward) => [forward.openConnections, forward.totalConnections])]);
+  const figures = forwards.map(({ openConnections, totalConnections, idleClosesAt }) => {
+    return [openConnections, totalConnections, idleClosesAt?.slice(0, 'YYYY-MM-DDThh:mm:ss'.length)];
+  });
+  return JSON.stringify([latencyMs, ...figures]);
 }

@@ -17,6 +17,7 @@ export function aForward(port: number, name = `pop${port}`): ForwardPlan {
     target: { kind: 'tcp', host: 'pop.example.org', port: port === 0 ? 110 : port },
     allow: null,
     expect: null,
+    demand: null,
   };
 }
 

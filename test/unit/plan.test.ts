@@ -357,7 +357,13 @@ describe('two bind addresses want one port', () => {
   test('plans of one `up` are compared with each other, not with themselves', () => {
     const plan = (name: string, ...binds: string[]) => ({
       name,
-      forwards: binds.map((bind): ForwardPlan => ({ ...local(bind), name: bind, allow: null, expect: null })),
+      forwards: binds.map((bind): ForwardPlan => ({
+        ...local(bind),
+        name: bind,
+        allow: null,
+        expect: null,
+        demand: null,
+      })),
     });
     const plans = [plan('a', 'localhost:1', '127.0.0.1:1'), plan('b', 'localhost:2'), plan('c', '127.0.0.1:2')];
 

@@ -199,9 +199,6 @@ describe('what this version cannot run', () => {
 forwards:
   - local: 1143
     to: imap:143
-    open: on-demand
-    idle: 10m
-    lifetime: 8h
     clients: exclusive
     map: { port: 80 }
 connections: 2
@@ -209,11 +206,10 @@ secrets: { password: vault }
 `);
 
     expect(problems).toEqual([
-      '5:11 `open: on-demand` is not supported yet',
-      '8:14 `clients: exclusive` is not supported yet',
-      '9:10 `map` is not supported yet',
-      '10:14 `connections` above 1 is not supported yet',
-      '11:22 `vault` is not supported yet',
+      '5:14 `clients: exclusive` is not supported yet',
+      '6:10 `map` is not supported yet',
+      '7:14 `connections` above 1 is not supported yet',
+      '8:22 `vault` is not supported yet',
     ]);
   });
 });

@@ -43,7 +43,7 @@ export function supervisorLine({ pid, startedAt, version }: SupervisorStatus, no
 }
 
 function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme): (readonly Cell[] | string)[] {
-  const [first, ...others] = row.forwards.map((forward) => forwardCells(row, forward, verbose, theme));
+  const [first, ...others] = row.forwards.map((forward) => forwardCells(row, forward, { nowMs, verbose }, theme));
   const failing = row.forwards.some(({ health }) => health === 'failing');
   const state: Cell = failing
     ? { text: `${row.state}, failing`, paint: theme.bad }
@@ -66,17 +66,27 @@ function paintOf({ paint }: Cell): Pick<Cell, 'paint'> {
 }
 
 /** A forward that is worse or better off than its tunnel says so itself. */
-function forwardCells(row: StatusRow, forward: ForwardStatus, verbose: boolean, theme: Theme): Cell[] {
-  const differs =
-    forward.state !== row.state && (forward.state === 'failed' || (forward.state === 'up' && row.state !== 'stopping'));
-  const remark = differs ? ` (${forward.state})` : '';
-  const route: Cell =
-    remark === ''
-      ? { text: routeText(forward) }
-      : { text: `${routeText(forward)}${remark}`, paint: statePaint(forward.state, theme) };
+function forwardCells(
+  row: StatusRow,
+  forward: ForwardStatus,
+  { nowMs, verbose }: Pick<StatusView, 'nowMs' | 'verbose'>,
+  theme: Theme,
+): Cell[] {
+  const { state } = forward;
+  const apart = state === 'failed' || state === 'idle' || (state === 'up' && row.state !== 'stopping');
+  const differs = state !== row.state && apart;
+  const text = `${routeText(forward)}${differs ? ` (${state})` : countdownText(forward, nowMs)}`;
+  const route: Cell = differs ? { text, paint: statePaint(state, theme) } : { text };
   const { openConnections, totalConnections, receivedBytes, sentBytes } = forward;
   const traffic = [String(totalConnections), bytesText(receivedBytes), bytesText(sentBytes)];
   return [route, ...[String(openConnections), ...(verbose ? traffic : [])].map((text) => ({ text }))];
+}
+
+/** When a forward that nobody uses closes by itself. */
+function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): string {
+  if (idleClosesAt === undefined || idleClosesAt === null) return '';
+  const leftMs = Math.ceil((Date.parse(idleClosesAt) - nowMs) / 1_000) * 1_000;
+  return ` (closes in ${spanText(Math.max(1_000, leftMs))})`;
 }
 
 function factLines({ via, latencyMs, reconnects }: StatusRow, theme: Theme): string[] {
