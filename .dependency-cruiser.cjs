@@ -29,6 +29,7 @@ const MAY_IMPORT = {
 /** Folders that know no clock, disk, socket or environment: values in, values out. */
 const PURE = ['model', 'profile', 'known-hosts', 'plan', 'socks', 'cli/render'];
 const PURE_FILES = [
+  'forward/demand',
   'link/(machine|backoff|liveness)',
   'control/(messages|codec)',
   'supervisor/(state|reconcile)',

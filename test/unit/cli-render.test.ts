@@ -122,6 +122,18 @@ describe('the table of status', () => {
     ]);
   });
 
+  test('a forward that nobody uses says when it closes, and one that is closed beside others that it is', () => {
+    const closing = forward({ idleClosesAt: '2026-08-14T10:09:57.200Z' });
+    const closed = forward({ bind: 'localhost:1143', target: 'imap:143', state: 'idle', idleClosesAt: null });
+    const late = forward({ bind: 'localhost:25', target: 'smtp:25', idleClosesAt: '2026-08-14T09:59:59.000Z' });
+    expect(lines([tunnel({ forwards: [closing, closed, late] })])).toEqual([
+      'NAME      STATE  FOR    FORWARD                                                 OPEN',
+      'pop-mail  up     4m10s  localhost:113 -> pop.example.org:113 (closes in 9m58s)  1',
+      '                        localhost:1143 -> imap:143 (idle)                       1',
+      '                        localhost:25 -> smtp:25 (closes in 1s)                  1',
+    ]);
+  });
+
   test('trouble stands beneath its row with what to do and when it is tried again', () => {
     const retrying = tunnel({
       state: 'retrying',

@@ -253,6 +253,18 @@ describe('open', () => {
     expect(await outcome(held)).toBe('fulfilled');
   });
 
+  test('where clients are not held waits for the first dial, and no longer than that', async () => {
+    const carrier = aCarrier({ whileDown: { hold: false, holdMs: 15_000, queue: 256 } });
+    dial.then(REFUSED);
+    const [first, second] = [open(carrier), open(carrier)];
+    expect(await Promise.all([first, second].map(outcome))).toEqual(['CONNECT_REFUSED', 'CONNECT_REFUSED']);
+
+    await clock.advance(60_000);
+    const next = open(carrier);
+
+    expect(await outcome(next)).toBe('fulfilled');
+  });
+
   test('cuts a long backoff short to initial, again for each try while it is held', async () => {
     const carrier = aCarrier();
     dial.then(...Array.from({ length: 9 }, () => REFUSED));

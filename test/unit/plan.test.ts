@@ -4,8 +4,8 @@ import { parseEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { parseHop } from '../../src/model/hop-spec.ts';
 import { parseDuration, formatDuration } from '../../src/model/duration.ts';
 import { nearest } from '../../src/model/nearest.ts';
-import { parseDynamicForward, parseRemoteForward } from '../../src/model/forward-spec.ts';
-import type { ForwardPlan, HopPlan, Plan } from '../../src/model/plan.ts';
+import { parseDynamicForward, parseRemoteForward, type ForwardSpec } from '../../src/model/forward-spec.ts';
+import type { DemandPlan, ForwardPlan, HopPlan, Plan } from '../../src/model/plan.ts';
 import type { HopSpec, Profile } from '../../src/model/profile.ts';
 import { bindConflicts } from '../../src/plan/conflicts.ts';
 import { hopChain } from '../../src/plan/hops.ts';
@@ -102,6 +102,7 @@ test('a profile that says next to nothing becomes a plan with nothing left open'
         target: { kind: 'tcp', host: 'pop', port: 113 },
         allow: null,
         expect: null,
+        demand: null,
       },
     ],
     keepalive: { intervalMs: 15_000, maxMissed: 3 },
@@ -231,6 +232,19 @@ describe('the profile wins over ssh_config, ssh_config over the defaults', () =>
   ])('the delays %j keep their order', async (reconnect, expected) => {
     expect((await planOf({ reconnect })).reconnect).toMatchObject(expected);
   });
+});
+
+test.each<[Partial<ForwardSpec>, DemandPlan | null]>([
+  [{}, null],
+  [{ open: 'always' }, null],
+  [{ open: 'on-demand' }, { idleMs: 600_000, lifetimeMs: null }],
+  [{ open: 'on-demand', idleMs: 5_000 }, { idleMs: 5_000, lifetimeMs: null }],
+  [{ open: 'on-demand', lifetimeMs: 60_000 }, { idleMs: 600_000, lifetimeMs: 60_000 }],
+  [{ open: 'on-demand', lifetimeMs: null }, { idleMs: 600_000, lifetimeMs: null }],
+])('a forward that says %j opens and closes by %j', async (said, demand) => {
+  const spec = { ...local('localhost:113'), ...said } as ForwardSpec;
+
+  expect((await planOf({ forwards: [spec] })).forwards).toMatchObject([{ demand }]);
 });
 
 describe('the chain of hops', () => {

@@ -11,6 +11,7 @@ const lost = new TunnelError('CONNECTION_LOST', 'Lost');
 
 const fresh: ForwardLiveness = { listening: true, error: null, wasUp: false };
 const seasoned: ForwardLiveness = { ...fresh, wasUp: true };
+const unused: ForwardLiveness = { ...seasoned, idle: true };
 const unbound: ForwardLiveness = { listening: false, error: null, wasUp: false };
 const taken: ForwardLiveness = { listening: false, error: inUse, wasUp: false };
 const hopeless: ForwardLiveness = { listening: false, error: unsupported, wasUp: false };
@@ -44,6 +45,15 @@ const ROWS: readonly Row[] = [
   ['up', facts('up', [seasoned, fresh]), 'up', ['up', 'up']],
   ['no SSH needed', facts(null, [fresh]), 'up', ['up']],
   ['nobody needs the link', facts('idle', [fresh]), 'idle', ['idle']],
+  ['one is open on demand and unused, another serves', facts('up', [seasoned, unused]), 'up', ['up', 'idle']],
+  [
+    'one is unused while the link of another is lost',
+    facts('retrying', [seasoned, unused]),
+    'retrying',
+    ['retrying', 'idle'],
+  ],
+  ['used for the first time', facts('connecting', [fresh, unused]), 'connecting', ['connecting', 'idle']],
+  ['unused, its port taken', facts('idle', [{ ...taken, idle: true }]), 'retrying', ['retrying']],
   [
     'the first dial failed, waiting for the next',
     facts('retrying', [fresh], { lastError: lost }),
