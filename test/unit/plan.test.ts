@@ -238,9 +238,18 @@ test.each<[Partial<ForwardSpec>, DemandPlan | null]>([
   [{}, null],
   [{ open: 'always' }, null],
   [{ open: 'on-demand' }, { idleMs: 600_000, lifetimeMs: null }],
-  [{ open: 'on-demand', idleMs: 5_000 }, { idleMs: 5_000, lifetimeMs: null }],
-  [{ open: 'on-demand', lifetimeMs: 60_000 }, { idleMs: 600_000, lifetimeMs: 60_000 }],
-  [{ open: 'on-demand', lifetimeMs: null }, { idleMs: 600_000, lifetimeMs: null }],
+  [
+    { open: 'on-demand', idleMs: 5_000 },
+    { idleMs: 5_000, lifetimeMs: null },
+  ],
+  [
+    { open: 'on-demand', lifetimeMs: 60_000 },
+    { idleMs: 600_000, lifetimeMs: 60_000 },
+  ],
+  [
+    { open: 'on-demand', lifetimeMs: null },
+    { idleMs: 600_000, lifetimeMs: null },
+  ],
 ])('a forward that says %j opens and closes by %j', async (said, demand) => {
   const spec = { ...local('localhost:113'), ...said } as ForwardSpec;
 

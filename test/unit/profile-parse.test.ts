@@ -217,7 +217,11 @@ secrets: { password: vault }
 describe('what contradicts itself', () => {
   test.each([
     ['idle without on-demand', '  - { local: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
-    ['a lifetime without on-demand', '  - { local: 1, to: "a:1", lifetime: 3s }', '3:38 `lifetime` needs `open: on-demand`'],
+    [
+      'a lifetime without on-demand',
+      '  - { local: 1, to: "a:1", lifetime: 3s }',
+      '3:38 `lifetime` needs `open: on-demand`',
+    ],
     ['a bind beyond loopback', '  - { local: "*:80", to: "a:1" }', '3:14 `local` binds beyond loopback'],
     [
       'a bind beyond loopback in short form',
