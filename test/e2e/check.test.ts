@@ -31,7 +31,10 @@ test('check NAME --json has the problems as data, and 2 as its end', async () =>
   const file = await cli.home.profile('bad', `${GOOD}colour: red\n`);
   await cli.home.profile('good', GOOD);
 
-  const [bad, good] = await Promise.all([cli.run('check', 'bad', '--json'), cli.run('check', 'good', '--json')]);
+  const [bad, good] = await Promise.all([
+    cli.run('check', 'bad', '--no-live', '--json'),
+    cli.run('check', 'good', '--no-live', '--json'),
+  ]);
 
   expect([bad.code, good.code]).toEqual([2, 0]);
   expect(JSON.parse(bad.stdout)).toMatchObject({
@@ -63,7 +66,7 @@ test('check of a path and show of a name print what is there', async () => {
   await writeFile(file, GOOD);
   await cli.home.profile('mine', `# a comment\n${GOOD}`);
 
-  const checked = await cli.run('check', './team.yaml');
+  const checked = await cli.run('check', './team.yaml', '--no-live');
   const shown = await cli.run('show', 'mine');
   const plan = JSON.parse((await cli.ok('show', 'mine', '--json')).stdout) as { plan: { hops: unknown[] } };
 
@@ -76,37 +79,30 @@ test('check of a path and show of a name print what is there', async () => {
   });
 });
 
-test(
-  'check --live proves each step to the first bytes, and names the one that fails',
-  { timeout: 30_000 },
-  async () => {
-    await using cli = await tunnelCli();
-    await using sshd = await startSshd();
-    const mail = await startPop3Server();
-    await cli.home.profile('good', `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${mail.port}\n`);
-    await cli.home.profile(
-      'closed',
-      `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${await freePort()}\n`,
-    );
-    await cli.home.profile(
-      'nowhere',
-      `${viaSshd(sshd, await freePort())}forwards:\n  - localhost:auto -> localhost:110\n`,
-    );
+test('check NAME proves each step to the first bytes, and names the one that fails', { timeout: 30_000 }, async () => {
+  await using cli = await tunnelCli();
+  await using sshd = await startSshd();
+  const mail = await startPop3Server();
+  await cli.home.profile('good', `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${mail.port}\n`);
+  await cli.home.profile('closed', `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${await freePort()}\n`);
+  await cli.home.profile(
+    'nowhere',
+    `${viaSshd(sshd, await freePort())}forwards:\n  - localhost:auto -> localhost:110\n`,
+  );
 
-    const [good, closed, nowhere] = await Promise.all(
-      ['good', 'closed', 'nowhere'].map((name) => cli.run('check', name, '--live', '--json')),
-    );
-    await mail.close();
+  const [good, closed, nowhere] = await Promise.all(
+    ['good', 'closed', 'nowhere'].map((name) => cli.run('check', name, '--json')),
+  );
+  await mail.close();
 
-    expect([good?.code, closed?.code, nowhere?.code]).toEqual([0, 1, 7]);
-    expect([good, closed, nowhere].map((ran) => stepsOf(ran?.stdout))).toEqual([
-      ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel ok', 'first bytes ok'],
-      ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel TARGET_REFUSED'],
-      ['DNS ok', 'TCP CONNECT_REFUSED'],
-    ]);
-    expect(good?.stdout).toContain('+OK POP3 server of the demo is ready');
-  },
-);
+  expect([good?.code, closed?.code, nowhere?.code]).toEqual([0, 1, 7]);
+  expect([good, closed, nowhere].map((ran) => stepsOf(ran?.stdout))).toEqual([
+    ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel ok', 'first bytes ok'],
+    ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel TARGET_REFUSED'],
+    ['DNS ok', 'TCP CONNECT_REFUSED'],
+  ]);
+  expect(good?.stdout).toContain('+OK POP3 server of the demo is ready');
+});
 
 function stepsOf(stdout = ''): string[] {
   const { steps } = JSON.parse(stdout) as { steps: { step: string; ok: boolean; error: { code: string } | null }[] };

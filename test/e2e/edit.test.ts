@@ -74,7 +74,7 @@ describe('edit', () => {
       // First a mistake, after a Ctrl-C that only the editor heeds; then its correction.
       await writeFile(
         script,
-        'if grep -q 1113 "$1"; then trap : INT; echo editing; read line; sed -i s/1113/oops/ "$1"; else sed -i s/oops/1115/ "$1"; fi\n',
+        'if grep -q 1113 "$1"; then trap : INT; echo editing; until read line; do :; done; sed -i s/1113/oops/ "$1"; else sed -i s/oops/1115/ "$1"; fi\n',
       );
       await using screen = terminal(cli, { VISUAL: `sh ${script}` }, 'edit', 'mail');
 

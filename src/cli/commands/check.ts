@@ -6,7 +6,7 @@ import { checkLive } from '../check-live.ts';
 import { profileOf } from '../profile-file.ts';
 import { problemLines } from '../render/problems.ts';
 
-/** `tunnel check [NAME]`: every mistake of one profile, or of all, 2 where there is one; with --live each step on the way. */
+/** `tunnel check [NAME]`: every mistake of one profile, or of all, 2 where there is one; of one, then each step on the way. */
 export const run: Run = async ([argument], options, context) => {
   const { out, json } = context;
   const profiles =
@@ -21,7 +21,7 @@ export const run: Run = async ([argument], options, context) => {
   }
   const problems = results.flatMap((result) => result.problems);
   const live =
-    argument !== undefined && options.flag('live') && problems.length === 0
+    argument !== undefined && !options.flag('no-live') && problems.length === 0
       ? await checkLive(argument, context)
       : undefined;
   if (json) out.json({ version: 1, profiles: results.map(summary), problems, ...(live && { steps: live.steps }) });
