@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,integration,e2e,root}/**/*.test.ts'],
+    include: ['test/{unit,integration,e2e,root,interop}/**/*.test.ts'],
     // A hang is a failure, and soon (style: within 10 s); a test that waits out a promised delay says so itself.
     testTimeout: 10_000,
     hookTimeout: 20_000,

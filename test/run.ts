@@ -1,23 +1,28 @@
 /**
- * `npm test` and `npm run test:root`: sees to what the tests need from the system, then runs them.
+ * `npm test`, `npm run test:root` and `npm run test:interop`: sees to what the tests need from the system, then runs them.
  * A suite is skipped by nobody: what is missing and cannot be installed ends the run with the line that mends it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
+import { prepareTrixie } from './support/trixie.ts';
 
 const SUITES: Readonly<Record<string, readonly string[]>> = {
   all: ['test/unit', 'test/integration', 'test/e2e'],
   root: ['test/root'],
+  interop: ['test/interop'],
 };
+/** Suites that change the system, or start servers in another root. */
+const NEED_ROOT = ['root', 'interop'];
 
 const suite = process.argv[2] ?? 'all';
 const folders = SUITES[suite];
 if (folders === undefined) fail(`There is no suite ${suite}; there are: ${Object.keys(SUITES).join(', ')}`);
-if (suite === 'root' && getuid?.() !== 0) fail('This suite needs root: sudo npm run test:root');
+if (NEED_ROOT.includes(suite) && getuid?.() !== 0) fail(`This suite needs root: sudo npm run test:${suite}`);
 
-install(['openssh-server', 'openssh-client', ...(suite === 'root' ? packagesNamedIn('test/root') : [])]);
+install(['openssh-server', 'openssh-client', ...(NEED_ROOT.includes(suite) ? folders.flatMap(packagesNamedIn) : [])]);
+if (suite === 'interop') prepareTrixie();
 const vitest = spawnSync(
   process.execPath,
   [
@@ -31,7 +36,7 @@ const vitest = spawnSync(
 );
 process.exit(vitest.status ?? 1);
 
-/** A root test says what it needs in its first lines: `// debian: gnome-keyring dbus-daemon`. */
+/** Such a test says what it needs in its first lines: `// debian: gnome-keyring dbus-daemon`. */
 function packagesNamedIn(folder: string): string[] {
   return readdirSync(folder)
     .filter((file) => file.endsWith('.test.ts'))

@@ -13,6 +13,8 @@ export interface SshdOptions {
   readonly config?: readonly string[];
   readonly hostKeyTypes?: readonly ('ed25519' | 'ecdsa' | 'rsa')[];
   readonly binary?: string;
+  /** Runs the server in this root (needs root): another age of OpenSSH with the libraries that it wants. */
+  readonly root?: string | undefined;
 }
 
 /** Debian's own place; another sshd may be named for tests of other versions. */
@@ -23,14 +25,15 @@ export const SSHD = process.env['TUNNEL_TEST_SSHD'] ?? '/usr/sbin/sshd';
  * in with `identityFile`. The caller stops it: `await using sshd = await startSshd()` or `sshd.stop()`.
  */
 export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
-  const dir = await mkdtemp(join(tmpdir(), 'tunnel-sshd-'));
+  const root = options.root ?? '';
+  const dir = await mkdtemp(join(root === '' ? tmpdir() : join(root, 'tmp'), 'tunnel-sshd-'));
   const types = options.hostKeyTypes ?? ['ed25519'];
   await makeKey(join(dir, 'user_key'), 'ed25519');
   for (const type of types) await makeKey(join(dir, `host_${type}`), type);
   await writeFile(join(dir, 'authorized_keys'), await readFile(join(dir, 'user_key.pub')), { mode: 0o600 });
   // sshd run by root wants its privilege separation folder; the Debian service makes it at boot.
-  if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
-  const sshd = new TestSshd(dir, options.binary ?? SSHD, await freePort());
+  if (userInfo().uid === 0) await mkdir(join(root, '/run/sshd'), { recursive: true, mode: 0o755 });
+  const sshd = new TestSshd(dir, options.binary ?? (root === '' ? SSHD : '/usr/sbin/sshd'), await freePort(), root);
   await sshd.configure(options.config ?? [], types);
   await sshd.start();
   return sshd;
@@ -46,13 +49,15 @@ export class TestSshd {
   readonly knownHostsFile: string;
   readonly authorizedKeysFile: string;
   readonly #binary: string;
+  readonly #root: string;
   #child: ChildProcess | undefined;
   #log = '';
 
-  constructor(dir: string, binary: string, port: number) {
+  constructor(dir: string, binary: string, port: number, root: string) {
     this.dir = dir;
     this.port = port;
     this.#binary = binary;
+    this.#root = root;
     this.identityFile = join(dir, 'user_key');
     this.knownHostsFile = join(dir, 'known_hosts');
     this.authorizedKeysFile = join(dir, 'authorized_keys');
@@ -64,8 +69,8 @@ export class TestSshd {
       ...extra,
       `Port ${this.port}`,
       'ListenAddress 127.0.0.1',
-      ...hostKeyTypes.map((type) => `HostKey ${join(this.dir, `host_${type}`)}`),
-      `AuthorizedKeysFile ${this.authorizedKeysFile}`,
+      ...hostKeyTypes.map((type) => `HostKey ${this.inside(`host_${type}`)}`),
+      `AuthorizedKeysFile ${this.inside('authorized_keys')}`,
       'PidFile none',
       'StrictModes no',
       'UsePAM no',
@@ -79,11 +84,16 @@ export class TestSshd {
     await this.#writeKnownHosts(hostKeyTypes);
   }
 
+  /** A file of the server's folder under the name that the server itself sees, for its configuration. */
+  inside(file: string): string {
+    return join(this.dir, file).slice(this.#root.length);
+  }
+
   /** Starts the server on its port and returns once it answers there. */
   async start(): Promise<void> {
-    const child = spawn(this.#binary, ['-D', '-e', '-f', join(this.dir, 'sshd_config')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const line = [this.#binary, '-D', '-e', '-f', this.inside('sshd_config')];
+    const [command = '', ...args] = this.#root === '' ? line : ['chroot', this.#root, ...line];
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
     this.#child = child;
     let gone = false;
