@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Channel, Originator } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
+import { abortReason } from './abort-reason.ts';
 import { watchHeldClient } from './client-watch.ts';
 import { resetOrDestroy } from './reset.ts';
 import type { Bargain, Route } from './route.ts';
@@ -18,6 +19,8 @@ export interface ConnectionOptions {
   readonly holdMs: number;
   /** Whether a link is up: what a silent end of the client's means depends on it. */
   readonly linkUp: () => boolean;
+  /** Resolves when others have left the listener to it, never rejects; null where nobody is in its way. */
+  readonly turn: Promise<void> | null;
 }
 
 /** How it went: `served` had its channel; `failed` got none and says why; `gone` is a client that did not wait. */
@@ -38,17 +41,24 @@ export class AcceptedConnection {
   readonly #options: ConnectionOptions;
   readonly #acceptedMs: number;
   readonly #abort = new AbortController();
+  #queued: boolean;
   #splice: Splice | undefined;
 
   constructor(options: ConnectionOptions) {
     this.client = options.client;
     this.#options = options;
     this.#acceptedMs = options.clock.nowMs();
+    this.#queued = options.turn !== null;
   }
 
   /** False while it waits for its channel. */
   get served(): boolean {
     return this.#splice !== undefined;
+  }
+
+  /** It waits for others to leave, and for nothing else so far. */
+  get queued(): boolean {
+    return this.#queued;
   }
 
   /** From the target to the client. */
@@ -92,9 +102,11 @@ export class AcceptedConnection {
       gone: () => this.#abort.abort(GONE),
       silentEnd: () => this.#silentEnd(),
     });
-    const stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
+    let stopBudget = (): void => undefined;
     let bargain: Bargain | undefined;
     try {
+      if (this.#options.turn !== null) await this.#turnCome(this.#options.turn);
+      stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
       bargain = await route.negotiate(socket, signal);
       const channel = await route.dial(bargain.target, originator, signal);
       bargain.opened?.();
@@ -109,12 +121,26 @@ export class AcceptedConnection {
     }
   }
 
+  /** Waits as long as the client does. */
+  async #turnCome(turn: Promise<void>): Promise<void> {
+    const { signal } = this.#abort;
+    await new Promise<void>((resolve, reject) => {
+      const aborted = (): void => reject(abortReason(signal));
+      signal.addEventListener('abort', aborted, { once: true });
+      void turn.then(() => {
+        signal.removeEventListener('abort', aborted);
+        resolve();
+      });
+    });
+    this.#queued = false;
+  }
+
   /**
    * A client that ends without a byte may have given up, as mail programs do, or may want to read only. With a link up it is
-   * served at once and both are right. In an outage it is let go: nobody is opened a connection for who has left.
+   * served at once and both are right. In an outage and in a queue it is let go: nobody is opened a connection for who has left.
    */
   #silentEnd(): void {
-    if (!this.#options.linkUp()) this.#abort.abort(GONE);
+    if (this.#queued || !this.#options.linkUp()) this.#abort.abort(GONE);
   }
 
   #expired(): TunnelError {

@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net';
 import { formatDuration } from '../model/duration.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
-import { asTunnelError, TunnelError } from '../model/failure.ts';
+import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
 import type { ConnectionRecord } from '../model/status.ts';
 import { AcceptedConnection, type Outcome } from './accepted-connection.ts';
 import { Admission } from './admission.ts';
 import { Burst } from './burst.ts';
+import { ClientTurns, type Turn } from './client-turns.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
 import { HealthWatch } from './health-watch.ts';
 import { LinkNeed } from './link-need.ts';
@@ -27,6 +28,7 @@ export class ListeningForward implements Forward {
   readonly #route: Route;
   readonly #context: ForwardContext;
   readonly #admission: Admission;
+  readonly #turns: ClientTurns;
   readonly #burst: Burst;
   readonly #need: LinkNeed;
   readonly #health: HealthWatch | undefined;
@@ -51,6 +53,7 @@ export class ListeningForward implements Forward {
     this.#context = context;
     this.#settings = context;
     this.#admission = new Admission(plan.allow);
+    this.#turns = new ClientTurns(plan.clients);
     this.#burst = new Burst(context.clock, (...note) => context.onNote(...note));
     this.#need = new LinkNeed(plan.demand, {
       carrier: context.carrier,
@@ -104,7 +107,8 @@ export class ListeningForward implements Forward {
     this.#cancelRebind();
     this.#health?.close();
     this.#stopListening();
-    if (!this.#context.carrier.up) this.#cutWhere((connection) => !connection.served); // nothing to wait for
+    const { up } = this.#context.carrier;
+    this.#cutWhere(({ queued, served }) => queued || (!up && !served)); // nothing to wait for
     this.#cutAfter(drainMs);
     this.#drained ??= this.#drain();
     return this.#drained;
@@ -171,12 +175,14 @@ export class ListeningForward implements Forward {
     const originator = { address: remoteAddress ?? NO_ADDRESS.address, port: remotePort ?? NO_ADDRESS.port };
     const client = unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: originator.address, port: originator.port });
     const place = unix ? 'unix' : originator.address;
-    if (this.#turnedAway(place)) {
+    let connection: AcceptedConnection | undefined = undefined;
+    const turn = this.#admit(place, (why) => connection?.cut(this.#closed(why)));
+    if (turn === undefined) {
       socket.destroy();
       this.#finished.connections += 1;
       return this.#context.onChange();
     }
-    const connection = new AcceptedConnection({
+    connection = new AcceptedConnection({
       socket,
       client,
       originator,
@@ -184,28 +190,40 @@ export class ListeningForward implements Forward {
       clock: this.#context.clock,
       holdMs: this.#settings.whileDown.holdMs,
       linkUp: () => this.#context.carrier.up,
+      turn: turn.come,
     });
+    this.#run(connection, place, turn);
+  }
+
+  #run(connection: AcceptedConnection, place: string, turn: Turn): void {
     this.#connections.add(connection);
     this.#context.onChange();
     const leave = this.#need.enter();
     void connection.run().then((outcome) => {
       this.#ended(connection, place, outcome);
+      turn.leave();
       leave();
     });
   }
 
-  #turnedAway(place: string): boolean {
+  /** @returns undefined where it is turned away, and the reason told */
+  #admit(place: string, cut: (why: string) => void): Turn | undefined {
     const { limits, whileDown } = this.#settings;
     // On demand the link may be down because nobody has used it so far: the carrier tells that from an outage.
     if (!whileDown.hold && !this.#context.carrier.up && this.#plan.demand === null) {
       this.#burst.note('warn', `Cannot reach ${this.#route.label}: the SSH connection is down`, 'HOLD_EXPIRED');
-      return true;
+      return undefined;
     }
     const refused = this.#admission.admit(place, limits);
-    if (refused === undefined) return false;
-    const message = `Closed a connection from ${place} to ${formatEndpoint(this.#bound)}: ${refused.why}`;
-    this.#burst.note('warn', message, refused.limit ? 'LIMIT_REACHED' : undefined);
-    return true;
+    if (refused !== undefined) return this.#turnAway(place, refused.why, refused.limit ? 'LIMIT_REACHED' : undefined);
+    const turn = this.#turns.ask(place, whileDown.queue, cut);
+    if (typeof turn !== 'string') return turn;
+    this.#admission.release(place);
+    return this.#turnAway(place, turn);
+  }
+
+  #turnAway(place: string, why: string, code?: FailureCode): undefined {
+    this.#burst.note('warn', `Closed a connection from ${place} to ${formatEndpoint(this.#bound)}: ${why}`, code);
   }
 
   #ended(connection: AcceptedConnection, place: string, outcome: Outcome): void {
@@ -265,8 +283,12 @@ export class ListeningForward implements Forward {
   }
 
   #cutWhere(chosen: (connection: AcceptedConnection) => boolean, why = 'the tunnel was stopped'): void {
-    const reason = new TunnelError('STOPPED', `Closed a connection to ${this.#route.label}: ${why}`);
+    const reason = this.#closed(why);
     for (const connection of this.#connections) if (chosen(connection)) connection.cut(reason);
+  }
+
+  #closed(why: string): TunnelError {
+    return new TunnelError('STOPPED', `Closed a connection to ${this.#route.label}: ${why}`);
   }
 
   async #drain(): Promise<void> {

@@ -1,5 +1,5 @@
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
-import type { Expectation } from './plan.ts';
+import type { ClientRule, Expectation } from './plan.ts';
 
 /** A forward as a profile or a command line says it: what is left out is undefined, and `plan/resolve.ts` fills it. */
 export type ForwardSpec = LocalSpec | RemoteSpec | SocksSpec | RemoteSocksSpec | TriggerSpec | RelaySpec;
@@ -11,7 +11,7 @@ interface CommonSpec {
   readonly idleMs?: number | undefined;
   /** null: for ever. */
   readonly lifetimeMs?: number | null | undefined;
-  readonly clients?: 'many' | 'exclusive' | 'takeover' | 'queue' | undefined;
+  readonly clients?: ClientRule | undefined;
   /** CIDR form. */
   readonly allow?: readonly string[] | undefined;
   readonly gateway?: boolean | undefined;

@@ -102,7 +102,14 @@ interface ListenerPlan {
   readonly expect: Expectation | null;
   /** Null where it needs the SSH connection for as long as it listens. */
   readonly demand: DemandPlan | null;
+  readonly clients: ClientRule;
 }
+
+/**
+ * Which client addresses may use a listener: `many`; or one at a time, and a second one is refused (`exclusive`), replaces
+ * the first (`takeover`), or waits until the first has gone (`queue`).
+ */
+export type ClientRule = 'many' | 'exclusive' | 'takeover' | 'queue';
 
 /** When a forward that opens at its first use closes again. */
 export interface DemandPlan {

@@ -138,8 +138,8 @@ function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): 
     const { bind, target } = spec;
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    const { allow = null, expect = null } = spec;
-    return [{ kind: 'local', name, bind, target, allow, expect, demand: demandOf(spec) }];
+    const { allow = null, expect = null, clients = 'many' } = spec;
+    return [{ kind: 'local', name, bind, target, allow, expect, demand: demandOf(spec), clients }];
   });
 }
 

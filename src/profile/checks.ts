@@ -30,12 +30,20 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (onDemand && forward.kind === 'relay') {
     yield { field: 'open', message: '`open: on-demand` is of no use here: a relay needs no SSH connection' };
   }
+  if (oneAtATime(forward) && forward.bind.kind === 'unix') {
+    const why = 'its clients have no address to tell them apart';
+    yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not for a Unix socket: ${why}` };
+  }
   if (listensHere(forward) && forward.gateway !== true && !isLoopback(forward.bind)) {
     yield {
       field: 'bind',
       message: 'binds beyond loopback, where others can reach it: say `gateway: true` if that is meant',
     };
   }
+}
+
+function oneAtATime({ clients }: ForwardSpec): boolean {
+  return clients !== undefined && clients !== 'many';
 }
 
 /** A relay is a gateway by its nature; on the server, sshd's own GatewayPorts decides. */
@@ -48,7 +56,7 @@ function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
   if (KINDS_TO_COME.includes(forward.kind)) {
     yield { field: 'bind', message: `\`${forward.kind}\` forwards are not supported yet` };
   }
-  if (forward.clients !== undefined && forward.clients !== 'many') {
+  if (oneAtATime(forward) && !listensHere(forward)) {
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
   }
   if (forward.map !== undefined) yield { field: 'map', message: '`map` is not supported yet' };

@@ -29,7 +29,17 @@ export interface ForwardFixture extends AsyncDisposable {
 export const ANY_PORT: TcpEndpoint = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
 export function aLocalPlan(target: Endpoint, plan: Partial<LocalForwardPlan> = {}): LocalForwardPlan {
-  return { kind: 'local', name: 'mail', bind: ANY_PORT, target, allow: null, expect: null, demand: null, ...plan };
+  return {
+    kind: 'local',
+    name: 'mail',
+    bind: ANY_PORT,
+    target,
+    allow: null,
+    expect: null,
+    demand: null,
+    clients: 'many',
+    ...plan,
+  };
 }
 
 /** Builds, does not start. The caller disposes of it. */

@@ -18,6 +18,7 @@ export function aForward(port: number, name = `pop${port}`): ForwardPlan {
     allow: null,
     expect: null,
     demand: null,
+    clients: 'many',
   };
 }
 

@@ -56,8 +56,9 @@ export class TcpTarget {
 export const echo = (socket: Socket): void => void socket.pipe(socket);
 
 /** A connected client with half-open ends; errors are kept quiet, `transcript` tells them. */
-export async function client(port: number, host = '127.0.0.1'): Promise<Socket> {
-  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
+export async function client(port: number, host = '127.0.0.1', localAddress?: string): Promise<Socket> {
+  const from = localAddress === undefined ? {} : { localAddress };
+  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true, ...from });
   socket.on('error', () => undefined);
   await once(socket, 'connect');
   return socket;

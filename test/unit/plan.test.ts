@@ -103,6 +103,7 @@ test('a profile that says next to nothing becomes a plan with nothing left open'
         allow: null,
         expect: null,
         demand: null,
+        clients: 'many',
       },
     ],
     keepalive: { intervalMs: 15_000, maxMissed: 3 },
@@ -386,6 +387,7 @@ describe('two bind addresses want one port', () => {
         allow: null,
         expect: null,
         demand: null,
+        clients: 'many',
       })),
     });
     const plans = [plan('a', 'localhost:1', '127.0.0.1:1'), plan('b', 'localhost:2'), plan('c', '127.0.0.1:2')];

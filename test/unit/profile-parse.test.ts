@@ -199,17 +199,15 @@ describe('what this version cannot run', () => {
 forwards:
   - local: 1143
     to: imap:143
-    clients: exclusive
     map: { port: 80 }
 connections: 2
 secrets: { password: vault }
 `);
 
     expect(problems).toEqual([
-      '5:14 `clients: exclusive` is not supported yet',
-      '6:10 `map` is not supported yet',
-      '7:14 `connections` above 1 is not supported yet',
-      '8:22 `vault` is not supported yet',
+      '5:10 `map` is not supported yet',
+      '6:14 `connections` above 1 is not supported yet',
+      '7:22 `vault` is not supported yet',
     ]);
   });
 });
@@ -221,6 +219,11 @@ describe('what contradicts itself', () => {
       'a lifetime without on-demand',
       '  - { local: 1, to: "a:1", lifetime: 3s }',
       '3:38 `lifetime` needs `open: on-demand`',
+    ],
+    [
+      'one client at a time on a Unix socket',
+      '  - { local: "unix:/run/x", to: "a:1", clients: queue }',
+      '3:49 `clients: queue` is not for a Unix socket',
     ],
     ['a bind beyond loopback', '  - { local: "*:80", to: "a:1" }', '3:14 `local` binds beyond loopback'],
     [
