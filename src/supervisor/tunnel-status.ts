@@ -27,7 +27,7 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     name: plan.name,
     state,
     via: plan.hops.at(-1)?.label ?? null,
-    latencyMs: state === 'up' ? (carrier?.latencyMs ?? null) : null,
+    latencyMs: state === 'up' ? tenths(carrier?.latencyMs ?? null) : null,
     reconnects: carrier?.reconnects ?? 0,
     lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
@@ -73,4 +73,9 @@ export function figuresKey({ latencyMs, forwards }: TunnelStatus): string {
     return [openConnections, totalConnections, idleClosesAt?.slice(0, 'YYYY-MM-DDThh:mm:ss'.length)];
   });
   return JSON.stringify([latencyMs, ...figures]);
+}
+
+/** A tenth of a millisecond is all that a round trip can mean. */
+function tenths(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 10) / 10;
 }
