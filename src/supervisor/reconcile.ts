@@ -36,5 +36,5 @@ export function sameLink(one: Plan, other: Plan): boolean {
 }
 
 function linkPart({ hops, keepalive, reconnect, timeouts, secrets, connections, whileDown }: Plan): unknown {
-  return [hops, keepalive, reconnect, timeouts, secrets, connections, whileDown.queue];
+  return [hops, keepalive, reconnect, timeouts, secrets, connections, whileDown.hold, whileDown.queue];
 }
