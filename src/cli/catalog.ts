@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Paths } from '../files/paths.ts';
 import { TunnelError } from '../model/failure.ts';
 import { didYouMean } from '../model/nearest.ts';
+import { PROFILE_NAME } from '../model/profile.ts';
 import { readHead, type ProfileHead } from './profile-head.ts';
 
 /** A profile that a bare name finds. */
@@ -16,9 +17,6 @@ export interface CatalogEntry extends ProfileHead {
 
 /** A longer profile is shown without its description: it cannot be a profile that loads. */
 const LONGEST_READ = 256 * 1024;
-
-/** What a profile may be called. */
-const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 
 /**
  * Every profile that a bare name finds from here, sorted by name: those of `.tunnel/` in the working directory or
@@ -42,16 +40,6 @@ export async function profileNames(paths: Paths, cwd: string): Promise<readonly 
   return [...new Set(files.flat().map((file) => basename(file, '.yaml')))].sort();
 }
 
-/** Whether an argument names a file rather than a profile. */
-export function isPath(argument: string): boolean {
-  return /[/\\]|\.ya?ml$/i.test(argument);
-}
-
-/** The tunnel's name for an argument: of a path its base name. */
-export function tunnelName(argument: string): string {
-  return isPath(argument) ? basename(argument.replaceAll('\\', '/')).replace(/\.ya?ml$/i, '') : argument;
-}
-
 /** PROFILE_NOT_FOUND, with the name that was probably meant. */
 export function noSuchProfile(name: string, known: readonly string[]): TunnelError {
   return new TunnelError('PROFILE_NOT_FOUND', `Cannot find a profile ${name}${didYouMean(name, known)}`);
@@ -69,7 +57,7 @@ async function profileFiles(folder: string): Promise<string[]> {
   try {
     const names = await readdir(folder);
     return names
-      .filter((name) => name.endsWith('.yaml') && NAME.test(basename(name, '.yaml')))
+      .filter((name) => name.endsWith('.yaml') && PROFILE_NAME.test(basename(name, '.yaml')))
       .map((name) => join(folder, name));
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;

@@ -1,5 +1,6 @@
 import type { TunnelStatus } from '../model/status.ts';
-import { noSuchProfile, profileNames, tunnelName } from './catalog.ts';
+import { tunnelName } from '../model/profile-name.ts';
+import { noSuchProfile, profileNames } from './catalog.ts';
 import type { Context } from './context.ts';
 import { stoppedRow, type StatusRow } from './render/status.ts';
 import { profileExists } from './stopped.ts';

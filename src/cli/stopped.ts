@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TunnelError } from '../model/failure.ts';
 import type { Selection } from '../model/request.ts';
-import { isPath, noSuchProfile, profileNames, readCatalog, tunnelName } from './catalog.ts';
+import { isProfilePath, tunnelName } from '../model/profile-name.ts';
+import { noSuchProfile, profileNames, readCatalog } from './catalog.ts';
 import type { Context } from './context.ts';
 
 /** Whether a name or a path leads to a profile: its content is not looked at. */
 export async function profileExists(argument: string, { paths, cwd }: Context): Promise<boolean> {
-  if (!isPath(argument)) return (await profileNames(paths, cwd)).includes(argument);
+  if (!isProfilePath(argument)) return (await profileNames(paths, cwd)).includes(argument);
   return existsSync(resolve(cwd, argument));
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../control/client.ts';
 import { FAILURES, asTunnelError } from '../model/failure.ts';
 import type { StatusEvent, SupervisorStatus } from '../model/status.ts';
-import { tunnelName } from './catalog.ts';
+import { tunnelName } from '../model/profile-name.ts';
 import type { Context } from './context.ts';
 import { openFeed } from './feed.ts';
 import { eventLine, newsFilter } from './render/event.ts';

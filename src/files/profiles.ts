@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import { didYouMean } from '../model/nearest.ts';
+import { isProfilePath } from '../model/profile-name.ts';
 import { PROFILE_NAME } from '../model/profile.ts';
 import { errorCode, fileError } from './file-error.ts';
 import type { Paths } from './paths.ts';
@@ -19,13 +20,6 @@ export interface ProfileFile {
 
 /** Larger than any real one by far. */
 export const LARGEST_PROFILE = 1024 * 1024;
-
-/** Whether an argument names a file rather than a profile. */
-export function isProfilePath(argument: string): boolean {
-  return (
-    argument.includes('/') || /\.ya?ml$/.test(argument) || (process.platform === 'win32' && argument.includes('\\'))
-  );
-}
 
 /**
  * Finds a profile: a path as it is, a name in `.tunnel/` of the working directory or above, then among the person's own.

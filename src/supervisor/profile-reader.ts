@@ -4,7 +4,8 @@ import type { Plan } from '../model/plan.ts';
 import type { Caller, Selection } from '../model/request.ts';
 import type { SupervisorDeps } from './deps.ts';
 import { resolveAll, resolveOne, secondFile, type Wish } from './resolving.ts';
-import { together, tunnelName } from './selection.ts';
+import { tunnelName } from '../model/profile-name.ts';
+import { together } from './selection.ts';
 
 /** What runs now, as far as the meaning of a request depends on it. */
 export interface RunningTunnels {

@@ -3,7 +3,8 @@ import type { WantedTunnel } from '../model/memory.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Caller } from '../model/request.ts';
 import type { SupervisorDeps } from './deps.ts';
-import { together, tunnelName, wantedTunnel } from './selection.ts';
+import { tunnelName } from '../model/profile-name.ts';
+import { together, wantedTunnel } from './selection.ts';
 
 /** A plan that is to run, and where it came from: null is a program's own plan, which no restore could find again. */
 export interface Wish {

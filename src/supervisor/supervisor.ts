@@ -11,7 +11,7 @@ import { Questions, type Attendant } from './questions.ts';
 import { samePlan } from './reconcile.ts';
 import { ProfileReader } from './profile-reader.ts';
 import type { Wish } from './resolving.ts';
-import { tunnelName } from './selection.ts';
+import { tunnelName } from '../model/profile-name.ts';
 import { Tunnel } from './tunnel.ts';
 import { Tunnels } from './tunnels.ts';
 import { WakeWatch } from './wake.ts';

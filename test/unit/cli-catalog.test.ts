@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { isPath, noSuchProfile, profileNames, readCatalog, tunnelName } from '../../src/cli/catalog.ts';
+import { noSuchProfile, profileNames, readCatalog } from '../../src/cli/catalog.ts';
 import { readHead } from '../../src/cli/profile-head.ts';
 import { appPaths } from '../../src/files/paths.ts';
 
@@ -92,20 +92,6 @@ describe('the catalog', () => {
   test('is empty where nothing was ever written', async () => {
     expect([await readCatalog(paths(), root), await profileNames(paths(), root)]).toEqual([[], []]);
   });
-});
-
-test('an argument with a slash or a YAML ending is a path, and names its tunnel by its base name', () => {
-  const named = ['pop-mail', './pop-mail', 'pop-mail.yaml', '/a/b.c/team.YML', 'a.b'].map((each) => [
-    isPath(each),
-    tunnelName(each),
-  ]);
-  expect(named).toEqual([
-    [false, 'pop-mail'],
-    [true, 'pop-mail'],
-    [true, 'pop-mail'],
-    [true, 'team'],
-    [false, 'a.b'],
-  ]);
 });
 
 test('an unknown name comes with the one that was probably meant', () => {

@@ -5,7 +5,7 @@ import type { StatusEvent } from '../../src/model/status.ts';
 import { Journal } from '../../src/supervisor/journal.ts';
 import { reconcile, sameLink, samePlan } from '../../src/supervisor/reconcile.ts';
 import { resolveAll } from '../../src/supervisor/resolving.ts';
-import { isPath, tunnelName, wantedTunnel } from '../../src/supervisor/selection.ts';
+import { wantedTunnel } from '../../src/supervisor/selection.ts';
 import { WakeWatch } from '../../src/supervisor/wake.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { aForward, aHop, aTunnelPlan } from '../support/supervisor-parts.ts';
@@ -25,6 +25,8 @@ describe('reconcile', () => {
     ['limits', { limits: { connections: 5, perClient: 1 } }, false, true],
     ['the server', { hops: [aHop({ port: 2222 })] }, false, false],
     ['keepalive', { keepalive: { intervalMs: 1, maxMissed: 1 } }, false, false],
+    // A reload from `hold` to `refuse` was heard by new forwards and not by the link that holds connections for them.
+    ['hold or refuse', { whileDown: { hold: false, holdMs: 15_000, queue: 256 } }, false, false],
   ])('a change of %s is told from one of the link', (_what, change, plan, link) => {
     const before = aTunnelPlan({ name: 'mail' });
     const after = { ...before, ...change };
@@ -33,16 +35,6 @@ describe('reconcile', () => {
 });
 
 describe('what a person names', () => {
-  test.each([
-    ['pop-mail', false, 'pop-mail'],
-    ['mail.yaml', true, 'mail'],
-    ['./mail.yml', true, 'mail'],
-    ['team/mail', true, 'mail'],
-    ['v1.2', false, 'v1.2'],
-  ])('%s is a path: %s, and runs as %s', (given, path, name) => {
-    expect([isPath(given), tunnelName(given)]).toEqual([path, name]);
-  });
-
   test('a path is kept absolute, a name with the place it is looked up from', () => {
     expect([wantedTunnel('mail', 'sub/mail.yaml', '/work'), wantedTunnel('mail', 'mail', '/work')]).toEqual([
       { name: 'mail', profile: '/work/sub/mail.yaml', cwd: '/work' },

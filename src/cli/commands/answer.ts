@@ -1,7 +1,8 @@
 import type { ControlClient } from '../../control/client.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { bringUp, reportBroughtUp } from '../bring-up.ts';
-import { noSuchProfile, profileNames, tunnelName } from '../catalog.ts';
+import { tunnelName } from '../../model/profile-name.ts';
+import { noSuchProfile, profileNames } from '../catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';

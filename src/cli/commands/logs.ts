@@ -1,7 +1,8 @@
 import { cleanLine } from '../../model/clean.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { FAILURES, TunnelError } from '../../model/failure.ts';
-import { noSuchProfile, profileNames, tunnelName } from '../catalog.ts';
+import { tunnelName } from '../../model/profile-name.ts';
+import { noSuchProfile, profileNames } from '../catalog.ts';
 import type { Context } from '../context.ts';
 import { parseLogLine } from '../log-line.ts';
 import { logLines } from '../log-reader.ts';

@@ -1,9 +1,9 @@
 import { appendKnownHost, removeKnownHost } from '../../files/known-hosts.ts';
-import { isProfilePath } from '../../files/profiles.ts';
 import { keyTypeOf } from '../../known-hosts/parse.ts';
 import { fingerprint, keyTypeTitle } from '../../known-hosts/verdict.ts';
 import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
+import { isProfilePath } from '../../model/profile-name.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';

@@ -1,6 +1,7 @@
 import type { ControlClient } from '../../control/client.ts';
 import { TunnelError, asTunnelError } from '../../model/failure.ts';
-import { noSuchProfile, profileNames, tunnelName } from '../catalog.ts';
+import { tunnelName } from '../../model/profile-name.ts';
+import { noSuchProfile, profileNames } from '../catalog.ts';
 import type { Context } from '../context.ts';
 import { openFeed } from '../feed.ts';
 import type { Options } from '../options.ts';
