@@ -21,7 +21,7 @@ const MAY_IMPORT = {
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],
   cli: [
-    ...['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check'],
+    ...['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check', 'plan/origins'],
     ...['link/(transport|ask)', 'secrets/store'], // their interfaces: what a login asks, what a secret is called
   ],
 };

@@ -1,6 +1,6 @@
 // What commands need that act without the supervisor: plans, a dial, the keychain. Loaded by whoever uses it, and no sooner.
 import type { OfferedHostKey } from './compose-host-key.ts';
-import { checkProfileText, planOfProfile, planResolver } from './compose-plan.ts';
+import { checkProfileText, planOfProfile, planResolver, tracePlan, type TracedPlan } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
 import type { Dial, DialRequest } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
@@ -20,6 +20,11 @@ export interface Place {
 /** What will run of a profile. Rejects as `planResolver` says. */
 export function resolveProfile(nameOrPath: string, { paths, env, cwd }: Place): Promise<Plan> {
   return planResolver(paths, { env })(nameOrPath, { cwd });
+}
+
+/** As `resolveProfile`, with the source of every value. */
+export function explainProfile(nameOrPath: string, { paths, env, cwd }: Place): Promise<TracedPlan> {
+  return tracePlan(nameOrPath, { cwd }, paths, { env });
 }
 
 /** The plan of a profile that is not written yet, or never will be. @throws PROFILE_INVALID */

@@ -9,10 +9,12 @@ import type { Plan } from './model/plan.ts';
 import type { HopSpec, Profile } from './model/profile.ts';
 import type { Caller } from './model/request.ts';
 import { hopChain, type HopChain } from './plan/hops.ts';
+import type { Origin } from './plan/origins.ts';
 import { resolvePlan } from './plan/resolve.ts';
 import { needsTrust } from './profile/needs-trust.ts';
 import { parseProfile, type ProfileLines } from './profile/parse.ts';
-import { readWithoutSsh } from './ssh-config/fallback.ts';
+import { readWithoutSsh, type FallbackFacts } from './ssh-config/fallback.ts';
+import { agreedPlaces, withWholeFileNames } from './ssh-config/options.ts';
 import { querySsh, type ConfigChoice } from './ssh-config/query.ts';
 import { NO_SETTINGS, type SshSettings } from './ssh-config/settings.ts';
 import { expandHome, type LocalFacts } from './ssh-config/tokens.ts';
@@ -22,6 +24,8 @@ export interface PlanOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The program that is asked for ssh_config. Default: `ssh`, found by PATH. */
   readonly ssh?: string;
+  /** Have our own reader say as well where each option stands, which `ssh -G` does not. */
+  readonly places?: boolean;
 }
 
 /** Finds, reads and resolves one profile. */
@@ -32,21 +36,45 @@ export type PlanResolver = (nameOrPath: string, caller: Pick<Caller, 'cwd'>) => 
  * It rejects with PROFILE_NOT_FOUND, PROFILE_INVALID (with every problem), PROFILE_UNTRUSTED, FILE, TIMED_OUT (ssh -G).
  */
 export function planResolver(paths: Paths, options: PlanOptions = {}): PlanResolver {
-  return async (nameOrPath, { cwd }) => {
-    const found = await findProfile(nameOrPath, cwd, paths);
-    const text = await readProfileText(found.file);
-    const { profile, lines } = parsed(text, found.file);
-    await refuseUntrusted(found, text, profile, paths);
-    return planAt(profile, found, lines, options);
-  };
+  return async (nameOrPath, caller) => (await readAndResolve(nameOrPath, caller, paths, options)).plan;
+}
+
+/** A plan, where each of its values came from, and where the profile's own stand. */
+export interface TracedPlan {
+  readonly plan: Plan;
+  readonly origins: readonly Origin[];
+  readonly lines: ProfileLines;
+}
+
+/** As `planResolver`, with the origin of every value. */
+export function tracePlan(
+  nameOrPath: string,
+  caller: Pick<Caller, 'cwd'>,
+  paths: Paths,
+  options: PlanOptions = {},
+): Promise<TracedPlan> {
+  return readAndResolve(nameOrPath, caller, paths, { ...options, places: true });
+}
+
+async function readAndResolve(
+  nameOrPath: string,
+  { cwd }: Pick<Caller, 'cwd'>,
+  paths: Paths,
+  options: PlanOptions,
+): Promise<TracedPlan> {
+  const found = await findProfile(nameOrPath, cwd, paths);
+  const text = await readProfileText(found.file);
+  const { profile, lines } = parsed(text, found.file);
+  await refuseUntrusted(found, text, profile, paths);
+  return { ...(await planAt(profile, found, lines, options)), lines };
 }
 
 /**
  * Resolves a profile that a program made itself; relative paths in it begin in the home.
  * @throws PROFILE_INVALID, TIMED_OUT
  */
-export function planOfProfile(profile: Profile, name: string, options: PlanOptions = {}): Promise<Plan> {
-  return planAt(profile, { name, file: '' }, () => ({ line: 1, column: 1 }), options);
+export async function planOfProfile(profile: Profile, name: string, options: PlanOptions = {}): Promise<Plan> {
+  return (await planAt(profile, { name, file: '' }, () => ({ line: 1, column: 1 }), options)).plan;
 }
 
 /** Every problem of a profile's text, as it stands in the file or is about to: none means that it would come up as written. */
@@ -117,7 +145,7 @@ async function planAt(
   { name, file }: Pick<ProfileFile, 'name' | 'file'>,
   lines: ProfileLines,
   options: PlanOptions,
-): Promise<Plan> {
+): Promise<Omit<TracedPlan, 'lines'>> {
   const env = options.env ?? process.env;
   const local = localFacts(env);
   const place = { file, ...lines(['via']) };
@@ -127,7 +155,7 @@ async function planAt(
     throw new TunnelError('PROFILE_INVALID', message, { cause, hint, problems: [{ ...place, message }] });
   });
   const resolved = resolvePlan(profile, chain, { name, file, local, systemSshDir: systemSshDir(env) });
-  if (resolved.ok) return resolved.plan;
+  if (resolved.ok) return resolved;
   throw invalid(
     file,
     resolved.problems.map(({ path, message }) => ({ file, ...lines(path), message })),
@@ -139,11 +167,13 @@ async function chainOf(profile: Profile, file: string, local: LocalFacts, option
   const ssh = options.ssh ?? 'ssh';
   const query = async (spec: HopSpec): Promise<SshSettings> => {
     if (config.kind === 'none') return NO_SETTINGS;
+    const own = (): Promise<SshSettings> => readWithoutSsh(spec, config, fallbackFacts(local));
     const answer = await querySsh(spec, { ssh, config, env: local.env });
-    return (
-      answer ??
-      readWithoutSsh(spec, config, { home: local.home, systemFile: join(systemSshDir(local.env), 'ssh_config') })
-    );
+    if (answer === undefined) return own();
+    const files = answer.userKnownHosts !== null || answer.globalKnownHosts !== null;
+    if (!files && options.places !== true) return answer;
+    const ours = await own().catch(() => NO_SETTINGS); // ssh could read it: its word stands alone then
+    return { ...withWholeFileNames(answer, ours), places: agreedPlaces(answer, ours) };
   };
   return hopChain(profile.via ?? [], query);
 }
@@ -176,6 +206,10 @@ function localFacts(env: NonNullable<PlanOptions['env']>): LocalFacts {
     hostName: hostname(),
     env,
   };
+}
+
+function fallbackFacts({ home, user, env }: LocalFacts): FallbackFacts {
+  return { home, user, systemFile: join(systemSshDir(env), 'ssh_config') };
 }
 
 function systemSshDir(env: NonNullable<PlanOptions['env']>): string {

@@ -16,6 +16,7 @@ export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
   rm: async () => (await import('./commands/rm.ts')).run,
   show: async () => (await import('./commands/show.ts')).run,
   check: async () => (await import('./commands/check.ts')).run,
+  explain: async () => (await import('./commands/explain.ts')).run,
   trust: async () => (await import('./commands/trust.ts')).run,
   untrust: async () => (await import('./commands/trust.ts')).untrust,
   secret: async () => (await import('./commands/secret.ts')).run,

@@ -217,6 +217,20 @@ export const VERBS: readonly VerbSpec[] = [
     words: 'profiles',
   },
   {
+    name: 'explain',
+    group: 'Profiles',
+    brief: 'where each value is from',
+    about:
+      'Prints every value that counts, and the file and line that say so: the profile, ssh_config, or a default. Warnings name what in ssh_config cannot be honoured.',
+    args: ['NAME'],
+    options: [],
+    examples: [
+      ['tunnel explain pop-mail', 'the table'],
+      ['tunnel explain pop-mail --json', 'for a script'],
+    ],
+    words: 'profiles',
+  },
+  {
     name: 'trust',
     group: 'Profiles',
     brief: 'accept a host key, a file',

@@ -11,6 +11,8 @@ export interface ChainHop {
   readonly via: number;
   /** The first in the chain: the only one that a proxy command can lead to. */
   readonly first: boolean;
+  /** Whose ProxyJump named it; undefined for an entry of `via` itself. */
+  readonly jumpOf: SshSettings | undefined;
 }
 
 export interface HopChain {
@@ -33,9 +35,15 @@ export async function hopChain(
   const [start, ...others] = via;
   if (start === undefined) return { hops: [], problems: [] };
   const follower = new Follower(query);
-  const lead = await follower.waysTo(start, 0, []);
+  const lead = await follower.waysTo(start, 0, [], undefined);
   const rest = await Promise.all(
-    others.map(async (spec, index) => ({ spec, settings: await query(spec), via: index + 1, first: false })),
+    others.map(async (spec, index) => ({
+      spec,
+      settings: await query(spec),
+      via: index + 1,
+      first: false,
+      jumpOf: undefined,
+    })),
   );
   const misplaced = others.flatMap(({ proxyCommand }, index): PlanProblem[] =>
     proxyCommand === undefined || proxyCommand === 'none'
@@ -57,7 +65,12 @@ class Follower {
   }
 
   /** The hop and, before it, the jump hosts that ssh_config wants. @param waiting who is to be reached through it */
-  async waysTo(spec: HopSpec, via: number, waiting: readonly string[]): Promise<ChainHop[]> {
+  async waysTo(
+    spec: HopSpec,
+    via: number,
+    waiting: readonly string[],
+    jumpOf: SshSettings | undefined,
+  ): Promise<ChainHop[]> {
     const settings = await this.#query(spec);
     const here = placeOf(spec, settings);
     if (waiting.includes(here)) {
@@ -74,12 +87,18 @@ class Follower {
       return this.#refuse(via, `ssh_config: ProxyJump names more than ${LONGEST_CHAIN} jump hosts`);
     }
     const [first, ...others] = jumps;
-    if (first === undefined) return [{ spec, settings, via, first: true }];
-    const lead = await this.waysTo(first, via, [...waiting, here]);
+    if (first === undefined) return [{ spec, settings, via, first: true, jumpOf }];
+    const lead = await this.waysTo(first, via, [...waiting, here], settings);
     const middle = await Promise.all(
-      others.map(async (jump) => ({ spec: jump, settings: await this.#query(jump), via, first: false })),
+      others.map(async (jump) => ({
+        spec: jump,
+        settings: await this.#query(jump),
+        via,
+        first: false,
+        jumpOf: settings,
+      })),
     );
-    return [...lead, ...middle, { spec, settings, via, first: false }];
+    return [...lead, ...middle, { spec, settings, via, first: false, jumpOf }];
   }
 
   #refuse(via: number, message: string): [] {

@@ -7,6 +7,7 @@ import type { SshSettings } from '../ssh-config/settings.ts';
 import { expandFile, expandHome, expandTokens, type LocalFacts, type TokenFacts } from '../ssh-config/tokens.ts';
 import { authOrder, identityOrder } from './auth-order.ts';
 import type { ChainHop } from './hops.ts';
+import type { Origins } from './origins.ts';
 
 export interface HopFacts {
   /** The profile's file; relative paths in it are relative to its folder. '' for a profile without a file. */
@@ -20,41 +21,73 @@ export interface HopFacts {
  * One hop with nothing left open: the profile over ssh_config over the defaults.
  * @throws RangeError saying what in ssh_config or the profile cannot be used, in words for the person
  */
-export function resolveHop({ spec, settings, first }: ChainHop, facts: HopFacts): HopPlan {
+export function resolveHop({ spec, settings, first }: ChainHop, facts: HopFacts, from: Origins): HopPlan {
+  from.note(['label'], []);
   const host = dialledHost(spec, settings);
-  const port = spec.port ?? settings.port ?? DEFAULTS.port;
-  const user = loginName(spec.user ?? settings.user ?? facts.local.user);
+  from.note(['host'], false, settings.hostName !== null && 'hostName', ['host']);
+  const port = from.choose(['port'], spec.port, ['port', settings.port], DEFAULTS.port);
+  const user = loginName(from.choose(['user'], spec.user, ['user', settings.user], facts.local.user));
   const { hostKeyAlias } = settings;
   const proxyJump = settings.proxyJump ?? '';
   const tokens: TokenFacts = { host, original: spec.host, port, user, hostKeyAlias, proxyJump, local: facts.local };
+  const named = hostKeyAlias === null ? 'hostName' : 'hostKeyAlias';
+  from.note(['hostKeyName'], false, settings[named] !== null && named, ['host']);
   return {
     label: formatHop(spec),
     host,
     port,
     user,
     hostKeyName: hostKeyAlias ?? host,
-    addressFamily: settings.addressFamily ?? 'any',
-    bindAddress: settings.bindAddress,
-    proxyCommand: first ? proxyCommand(spec, settings, tokens) : null,
+    addressFamily: from.choose(['addressFamily'], undefined, ['addressFamily', settings.addressFamily], 'any'),
+    bindAddress: from.choose(['bindAddress'], undefined, ['bindAddress', settings.bindAddress], null),
+    proxyCommand: first
+      ? proxyCommand(spec, settings, tokens, from)
+      : from.choose(['proxyCommand'], undefined, null, null),
+    ...identities(spec, settings, tokens, facts, from),
+    agent: agent(spec, settings, tokens, facts, from),
+    auth: methods(spec, settings, from),
+    ...hostKeys(spec, settings, tokens, facts, from),
+    compression: from.choose(['compression'], spec.compression, ['compression', settings.compression], false),
+    ciphers: from.choose(['ciphers'], spec.ciphers, ['ciphers', settings.ciphers], null),
+    kex: from.choose(['kex'], spec.kex, ['kex', settings.kex], null),
+    macs: from.choose(['macs'], spec.macs, ['macs', settings.macs], null),
+    hostKeyAlgorithms: from.choose(
+      ['hostKeyAlgorithms'],
+      spec.hostKeyAlgorithms,
+      ['hostKeyAlgorithms', settings.hostKeyAlgorithms],
+      null,
+    ),
+    legacy: from.choose(['legacy'], spec.legacy, null, false),
+    rekey: {
+      bytes: from.choose(['rekey', 'bytes'], undefined, ['rekeyBytes', settings.rekeyBytes], null),
+      everyMs: from.choose(['rekey', 'everyMs'], undefined, ['rekeySeconds', inMs(settings.rekeySeconds)], null),
+    },
+  };
+}
+
+function inMs(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1000;
+}
+
+/** Files of the profile replace those of ssh_config, certificates included. */
+function identities(
+  spec: HopSpec,
+  settings: SshSettings,
+  tokens: TokenFacts,
+  facts: HopFacts,
+  from: Origins,
+): Pick<HopPlan, 'identities' | 'certificates' | 'identitiesOnly'> {
+  const own = spec.identity !== undefined;
+  from.note(['identities'], own && ['identity'], settings.identityFiles !== null && 'identityFiles');
+  from.note(['certificates'], own && ['identity'], settings.certificateFiles.length > 0 && 'certificateFiles');
+  from.note(['identitiesOnly'], false, settings.identitiesOnly && 'identitiesOnly');
+  return {
     identities: identityOrder(spec, settings).map(({ file, explicit }) => ({
-      file: spec.identity === undefined ? expandFile(file, tokens) : written(file, facts),
+      file: own ? written(file, facts) : expandFile(file, tokens),
       explicit,
     })),
-    certificates: spec.identity === undefined ? settings.certificateFiles.map((file) => expandFile(file, tokens)) : [],
+    certificates: own ? [] : settings.certificateFiles.map((file) => expandFile(file, tokens)),
     identitiesOnly: settings.identitiesOnly,
-    agent: agent(spec, settings, tokens, facts),
-    auth: methods(spec, settings),
-    ...hostKeys(spec, settings, tokens, facts),
-    compression: spec.compression ?? settings.compression ?? false,
-    ciphers: spec.ciphers ?? settings.ciphers,
-    kex: spec.kex ?? settings.kex,
-    macs: spec.macs ?? settings.macs,
-    hostKeyAlgorithms: spec.hostKeyAlgorithms ?? settings.hostKeyAlgorithms,
-    legacy: spec.legacy ?? false,
-    rekey: {
-      bytes: settings.rekeyBytes,
-      everyMs: settings.rekeySeconds === null ? null : settings.rekeySeconds * 1000,
-    },
   };
 }
 
@@ -72,14 +105,27 @@ function loginName(user: string): string {
 }
 
 /** `none` in the profile switches ssh_config's off; a jump host of ssh_config comes before a command of it. */
-function proxyCommand(spec: HopSpec, settings: SshSettings, tokens: TokenFacts): string | null {
+function proxyCommand(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, from: Origins): string | null {
+  from.note(
+    ['proxyCommand'],
+    spec.proxyCommand !== undefined && ['proxyCommand'],
+    settings.proxyCommand !== null && 'proxyCommand',
+  );
   if (spec.proxyCommand === 'none') return null;
   const command = spec.proxyCommand ?? settings.proxyCommand;
   return command === null ? null : expandTokens(command, tokens);
 }
 
 /** `true` is the agent that ssh would ask; IdentityAgent may be none, SSH_AUTH_SOCK, $VARIABLE or a path. */
-function agent(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, facts: HopFacts): string | null {
+function agent(
+  spec: HopSpec,
+  settings: SshSettings,
+  tokens: TokenFacts,
+  facts: HopFacts,
+  from: Origins,
+): string | null {
+  const decides = spec.agent === true ? settings.identityAgent?.toLowerCase() === 'none' : spec.agent !== undefined;
+  from.note(['agent'], decides && ['agent'], settings.identityAgent !== null && 'identityAgent');
   if (spec.agent === false) return null;
   if (typeof spec.agent === 'string') return written(spec.agent, facts);
   const named = settings.identityAgent;
@@ -91,7 +137,9 @@ function agent(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, facts: 
   return socket;
 }
 
-function methods(spec: HopSpec, settings: SshSettings): HopPlan['auth'] {
+function methods(spec: HopSpec, settings: SshSettings, from: Origins): HopPlan['auth'] {
+  const said = settings.preferredAuthentications !== null || settings.refusedMethods.length > 0;
+  from.note(['auth'], spec.auth !== undefined && ['auth'], said && 'preferredAuthentications');
   const order = authOrder(spec, settings);
   if (order.length === 0)
     throw new RangeError('ssh_config leaves no way to log in that is supported: name one with `auth`');
@@ -100,11 +148,20 @@ function methods(spec: HopSpec, settings: SshSettings): HopPlan['auth'] {
 
 type HostKeys = Pick<HopPlan, 'knownHosts' | 'hostKey' | 'hashKnownHosts' | 'updateHostKeys'>;
 
-function hostKeys(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, facts: HopFacts): HostKeys {
+function hostKeys(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, facts: HopFacts, from: Origins): HostKeys {
   const user = settings.userKnownHosts ?? ['~/.ssh/known_hosts', '~/.ssh/known_hosts2'];
   const system =
     settings.globalKnownHosts ?? ['ssh_known_hosts', 'ssh_known_hosts2'].map((name) => `${facts.systemSshDir}/${name}`);
   const own = spec.knownHosts?.map((file) => written(file, facts));
+  const saidFiles = settings.userKnownHosts === null ? 'globalKnownHosts' : 'userKnownHosts';
+  from.note(['knownHosts'], own !== undefined && ['knownHosts'], settings[saidFiles] !== null && saidFiles);
+  from.note(
+    ['hostKey'],
+    spec.hostKey !== undefined && ['hostKey'],
+    settings.strictHostKeyChecking !== null && 'strictHostKeyChecking',
+  );
+  from.note(['hashKnownHosts'], false, settings.hashKnownHosts && 'hashKnownHosts');
+  from.note(['updateHostKeys'], false, settings.updateHostKeys !== null && 'updateHostKeys');
   return {
     knownHosts: own ?? [...user, ...system].map((file) => expandFile(file, tokens)),
     hostKey: spec.hostKey ?? policy(settings),

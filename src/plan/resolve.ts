@@ -1,10 +1,11 @@
 import { dirname } from 'node:path';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
-import type { DemandPlan, ForwardPlan, HopPlan, Plan, SecretSource } from '../model/plan.ts';
+import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, Plan, SecretSource } from '../model/plan.ts';
 import { DEFAULTS, type Profile } from '../model/profile.ts';
 import { expandHome } from '../ssh-config/tokens.ts';
 import type { ChainHop, HopChain } from './hops.ts';
+import { Origins, type Origin } from './origins.ts';
 import type { PlanProblem } from './problem.ts';
 import { resolveHop, type HopFacts } from './resolve-hop.ts';
 
@@ -13,7 +14,8 @@ export interface ResolveFacts extends HopFacts {
 }
 
 export type Resolved =
-  { readonly ok: true; readonly plan: Plan } | { readonly ok: false; readonly problems: readonly PlanProblem[] };
+  | { readonly ok: true; readonly plan: Plan; readonly origins: readonly Origin[] }
+  | { readonly ok: false; readonly problems: readonly PlanProblem[] };
 
 /**
  * Makes the plan of a profile that has been read and checked: the profile over ssh_config over the defaults. This is
@@ -21,8 +23,14 @@ export type Resolved =
  */
 export function resolvePlan(profile: Profile, chain: HopChain, facts: ResolveFacts): Resolved {
   const problems: PlanProblem[] = [...chain.problems];
-  const hops = chain.hops.flatMap((hop) => orProblem(() => [resolveHop(hop, facts)], ['via', hop.via], problems));
+  const origins: Origin[] = [];
+  const from = new Origins(origins, [], [], chain.hops.at(-1)?.settings);
+  const hops = chain.hops.flatMap((hop, index) => {
+    const fromHop = new Origins(origins, ['hops', index], ['via', hop.via], hop.settings, hop.jumpOf);
+    return orProblem(() => [resolveHop(hop, facts, fromHop)], ['via', hop.via], problems);
+  });
   const forwards = namedForwards(profile.forwards, problems);
+  noteForwards(profile.forwards, forwards, from);
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -30,9 +38,10 @@ export function resolvePlan(profile: Profile, chain: HopChain, facts: ResolveFac
       ...head(profile, facts),
       hops,
       forwards,
-      ...rules(profile, chain.hops),
-      ...extras(profile, chain.hops, facts),
+      ...rules(profile, chain.hops, from),
+      ...extras(profile, chain.hops, facts, from),
     },
+    origins,
   };
 }
 
@@ -58,45 +67,66 @@ type Rules = Pick<
   'keepalive' | 'reconnect' | 'timeouts' | 'limits' | 'whileDown' | 'probe' | 'connections' | 'after'
 >;
 
-function rules(profile: Profile, hops: readonly ChainHop[]): Rules {
+function rules(profile: Profile, hops: readonly ChainHop[], from: Origins): Rules {
   const server = hops.at(-1)?.settings;
   const { keepalive, reconnect, timeouts, limits, whileDown, probe } = profile;
-  const connections = limits?.connections ?? DEFAULTS.limits.connections;
+  const connections = from.choose(['limits', 'connections'], limits?.connections, null, DEFAULTS.limits.connections);
   const held = whileDown === 'refuse' ? undefined : whileDown;
+  from.note(['whileDown', 'hold'], whileDown !== undefined && ['whileDown']);
   return {
     keepalive: {
-      intervalMs: keepalive?.intervalMs ?? inMs(server?.serverAliveSeconds) ?? DEFAULTS.keepalive.intervalMs,
-      maxMissed: keepalive?.maxMissed ?? server?.serverAliveCountMax ?? DEFAULTS.keepalive.maxMissed,
+      intervalMs: from.choose(
+        ['keepalive', 'intervalMs'],
+        keepalive?.intervalMs,
+        ['serverAliveSeconds', inMs(server?.serverAliveSeconds)],
+        DEFAULTS.keepalive.intervalMs,
+      ),
+      maxMissed: from.choose(
+        ['keepalive', 'maxMissed'],
+        keepalive?.maxMissed,
+        ['serverAliveCountMax', server?.serverAliveCountMax],
+        DEFAULTS.keepalive.maxMissed,
+      ),
     },
-    reconnect: reconnectRules(reconnect),
+    reconnect: reconnectRules(reconnect, from),
     timeouts: {
-      connectMs: timeouts?.connectMs ?? inMs(server?.connectTimeoutSeconds) ?? DEFAULTS.timeouts.connectMs,
-      loginMs: timeouts?.loginMs ?? DEFAULTS.timeouts.loginMs,
-      channelMs: timeouts?.channelMs ?? DEFAULTS.timeouts.channelMs,
+      connectMs: from.choose(
+        ['timeouts', 'connectMs'],
+        timeouts?.connectMs,
+        ['connectTimeoutSeconds', inMs(server?.connectTimeoutSeconds)],
+        DEFAULTS.timeouts.connectMs,
+      ),
+      loginMs: from.choose(['timeouts', 'loginMs'], timeouts?.loginMs, null, DEFAULTS.timeouts.loginMs),
+      channelMs: from.choose(['timeouts', 'channelMs'], timeouts?.channelMs, null, DEFAULTS.timeouts.channelMs),
     },
     limits: {
       connections,
-      perClient: limits?.perClient ?? DEFAULTS.limits.perClient,
+      perClient: from.choose(['limits', 'perClient'], limits?.perClient, null, DEFAULTS.limits.perClient),
       perLocalClient: limits?.perClient ?? connections,
     },
     whileDown: {
       hold: whileDown !== 'refuse',
-      holdMs: held?.holdMs ?? DEFAULTS.whileDown.holdMs,
-      queue: held?.queue ?? DEFAULTS.whileDown.queue,
+      holdMs: from.choose(['whileDown', 'holdMs'], held?.holdMs, null, DEFAULTS.whileDown.holdMs),
+      queue: from.choose(['whileDown', 'queue'], held?.queue, null, DEFAULTS.whileDown.queue),
     },
     probe: {
-      everyMs: probe?.everyMs ?? DEFAULTS.probe.everyMs,
-      timeoutMs: probe?.timeoutMs ?? DEFAULTS.probe.timeoutMs,
+      everyMs: from.choose(['probe', 'everyMs'], probe?.everyMs, null, DEFAULTS.probe.everyMs),
+      timeoutMs: from.choose(['probe', 'timeoutMs'], probe?.timeoutMs, null, DEFAULTS.probe.timeoutMs),
     },
-    connections: profile.connections ?? DEFAULTS.connections,
-    after: profile.after ?? [],
+    connections: from.choose(['connections'], profile.connections, null, DEFAULTS.connections),
+    after: from.choose(['after'], profile.after, null, []),
   };
 }
 
 /** A first delay above the longest one would never be seen: the longest gives way, since `initial` was written. */
-function reconnectRules(written: Profile['reconnect']): Plan['reconnect'] {
+function reconnectRules(written: Profile['reconnect'], from: Origins): Plan['reconnect'] {
   const initialMs = written?.initialMs ?? Math.min(DEFAULTS.reconnect.initialMs, written?.maxMs ?? Infinity);
   const maxMs = written?.maxMs ?? Math.max(DEFAULTS.reconnect.maxMs, initialMs);
+  const source = (name: 'initialMs' | 'maxMs' | 'giveUpAfterMs'): void =>
+    from.note(['reconnect', name], written?.[name] !== undefined && ['reconnect', name]);
+  source('initialMs');
+  source('maxMs');
+  source('giveUpAfterMs');
   return {
     initialMs: Math.min(initialMs, maxMs),
     maxMs,
@@ -108,16 +138,18 @@ function extras(
   profile: Profile,
   hops: readonly ChainHop[],
   facts: ResolveFacts,
+  from: Origins,
 ): Pick<Plan, 'secrets' | 'hooks' | 'warnings'> {
   const { secrets, hooks } = profile;
-  const source = (written: SecretSource | undefined): SecretSource => secretSource(written, facts);
+  const source = (kind: keyof Plan['secrets']): SecretSource => {
+    from.note(['secrets', kind], secrets?.[kind] !== undefined && ['secrets', kind]);
+    return secretSource(secrets?.[kind], facts);
+  };
+  const hook = (name: keyof Plan['hooks']): HookCommand | null =>
+    from.choose(['hooks', name], hooks?.[name], null, null);
   return {
-    secrets: {
-      password: source(secrets?.password),
-      passphrase: source(secrets?.passphrase),
-      totp: source(secrets?.totp),
-    },
-    hooks: { up: hooks?.up ?? null, down: hooks?.down ?? null, waiting: hooks?.waiting ?? null },
+    secrets: { password: source('password'), passphrase: source('passphrase'), totp: source('totp') },
+    hooks: { up: hook('up'), down: hook('down'), waiting: hook('waiting') },
     warnings: [...new Set(hops.flatMap(({ settings }) => settings.warnings))],
   };
 }
@@ -145,6 +177,18 @@ function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): 
 
 function demandOf({ open, idleMs, lifetimeMs }: ForwardSpec): DemandPlan | null {
   return open === 'on-demand' ? { idleMs: idleMs ?? DEFAULTS.idleMs, lifetimeMs: lifetimeMs ?? null } : null;
+}
+
+/** What a forward says of itself, by the names of its own kind. */
+function noteForwards(specs: readonly ForwardSpec[], plans: readonly ForwardPlan[], from: Origins): void {
+  for (const [index, plan] of plans.entries()) {
+    const spec: object = specs[index] ?? {};
+    for (const field of Object.keys(plan)) {
+      const name = field === 'demand' ? 'open' : field;
+      const written: unknown = Reflect.get(spec, name);
+      from.note(['forwards', index, field], written !== undefined && ['forwards', index, name]);
+    }
+  }
 }
 
 /** The bind address; for a free port, which several may have, where it leads. A number tells apart what is still alike. */

@@ -1,44 +1,33 @@
 import { join } from 'node:path';
-import { parse } from 'ssh-config';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopSpec } from '../model/profile.ts';
-import { keywordOf, readWithIncludes, type Included } from './include.ts';
+import { readConfigTree, type ConfigTree } from './config-tree.ts';
+import { evaluateConfig } from './evaluate.ts';
 import type { ConfigChoice } from './query.ts';
-import { readSettings, type OptionValues, type SshSettings } from './settings.ts';
+import { readSettings, type SshSettings } from './settings.ts';
 
 export interface FallbackFacts {
   readonly home: string;
+  /** Who runs this program: what `Match localuser` means. */
+  readonly user: string;
   /** The system's file: read after the person's own. */
   readonly systemFile: string;
 }
 
-/** What stands for ssh_config where there is no `ssh` program to ask. */
-const NOTICE = 'ssh_config was read without ssh: Match exec, Match canonical and CanonicalizeHostname are left out';
-
 /**
- * Reads ssh_config by a library: Host, Match and Include, first value wins; no command is run and no name looked up.
+ * Reads ssh_config without ssh: Host, Match and Include, first value wins; no command is run and no name looked up. It
+ * knows the place of each value.
  * @throws PROFILE_INVALID where a named file is missing or cannot be read
  */
 export async function readWithoutSsh(hop: HopSpec, config: ConfigChoice, facts: FallbackFacts): Promise<SshSettings> {
-  const parts = await Promise.all(filesOf(config, facts).map((file) => load(file, facts)));
-  const lines = parts.flatMap(({ lines: own }) => [...own, 'Host *']);
-  const read = computed(
-    lines.filter((line) => !isLeftOut(line)),
-    hop,
-  );
-  const settings = readSettings('library', read, new Map());
-  const left = lines.some(isLeftOut) || lines.some((line) => /^\s*match\b.*\b(?:exec|canonical)\b/i.test(line));
-  const negated = lines.some((line) => /^\s*match\b.*\s!\w/i.test(line));
-  return {
-    ...settings,
-    warnings: [
-      ...(left ? [NOTICE] : []),
-      ...(negated ? ['ssh_config was read without ssh: Match blocks with ! are left out'] : []),
-      ...parts.flatMap(({ warnings }) => warnings),
-      ...settings.warnings,
-    ],
-  };
+  const warnings: string[] = [];
+  const trees: ConfigTree[] = [];
+  for (const file of filesOf(config, facts)) trees.push(await load(file, facts, (words) => warnings.push(words)));
+  const query = { host: hop.host, user: hop.user, localUser: facts.user };
+  const { values, places, warnings: undecided } = decided(() => evaluateConfig(trees, query));
+  const settings = readSettings('library', values, new Map());
+  return { ...settings, places, warnings: [...undecided, ...warnings, ...settings.warnings] };
 }
 
 interface ConfigFile {
@@ -58,41 +47,30 @@ function filesOf(config: ConfigChoice, { home, systemFile }: FallbackFacts): rea
   ];
 }
 
-async function load({ file, base, required }: ConfigFile, { home }: FallbackFacts): Promise<Included> {
-  const found = await readWithIncludes(file, { home, base }).catch((error: unknown) => {
-    throw cannotRead(file, error instanceof Error ? error.message : String(error), error);
+async function load(
+  { file, base, required }: ConfigFile,
+  { home }: FallbackFacts,
+  onWarning: (warning: string) => void,
+): Promise<ConfigTree> {
+  const found = await readConfigTree(file, { home, base, onWarning }).catch((error: unknown) => {
+    throw cannotRead(file, error);
   });
-  if (found === undefined && required) throw cannotRead(file, 'it does not exist');
-  return found ?? { lines: [], warnings: [] };
+  if (found === undefined && required) throw cannotRead(file, new RangeError('it does not exist'));
+  return found ?? [];
 }
 
-/** The library would run nslookup for these. */
-function isLeftOut(line: string): boolean {
-  return /^canonical/.test(keywordOf(line)[0] ?? '');
-}
-
-function computed(lines: readonly string[], { host, user }: HopSpec): OptionValues {
+function decided<T>(evaluate: () => T): T {
   try {
-    const query = { Host: host, ...(user === undefined ? {} : { User: user }) };
-    const found = parse(lines.join('\n')).compute(query, { ignoreCase: true, matchExec: false });
-    return new Map(Object.entries(found).map(([name, value]) => [name, valuesOf(name, value)]));
+    return evaluate();
   } catch (error) {
-    throw cannotRead('ssh_config', error instanceof Error ? error.message : String(error), error);
+    throw cannotRead('ssh_config', error);
   }
 }
 
-const SEVERAL = new Set(['identityfile', 'certificatefile', 'localforward', 'remoteforward', 'dynamicforward']);
-
-/** What may stand several times keeps its values apart (each once: a final pass reads twice); other lists are one value. */
-function valuesOf(name: string, value: string | string[]): readonly string[] {
-  if (!Array.isArray(value)) return [value];
-  if (SEVERAL.has(name)) return [...new Set(value)];
-  return [value.map((word) => (/\s/.test(word) ? `"${word}"` : word)).join(' ')];
-}
-
-function cannotRead(file: string, why: string, cause?: unknown): TunnelError {
+function cannotRead(file: string, error: unknown): TunnelError {
+  const why = error instanceof Error ? error.message : String(error);
   return new TunnelError('PROFILE_INVALID', `Cannot read ${file}: ${cleanLine(why)}`, {
-    cause,
+    cause: error,
     hint: 'Correct ssh_config.',
   });
 }

@@ -38,8 +38,14 @@ export async function querySsh(hop: HopSpec, options: QueryOptions): Promise<Ssh
   // Defaults are printed as if they were configured: what is the same without any file is no wish of the person.
   const [said, silent] = await Promise.all([ask(options.config), ask({ kind: 'none' })]);
   if (said === undefined || silent === undefined) return undefined;
-  return withoutSystemGssapi(readSettings('ssh -G', said, aboutTheHost(silent)), options, ask);
+  const settings = await withoutSystemGssapi(readSettings('ssh -G', said, aboutTheHost(silent)), options, ask);
+  const unsaid = new Set(
+    ALWAYS_TOLD.filter((key) => said.get(key.toLowerCase())?.[0] === silent.get(key.toLowerCase())?.[0]),
+  );
+  return { ...settings, unsaid };
 }
+
+const ALWAYS_TOLD = ['hostName', 'user', 'port'] as const;
 
 /** Host, user and port are told even where they are defaults: ssh knows them best. */
 function aboutTheHost(silent: OptionValues): OptionValues {

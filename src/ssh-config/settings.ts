@@ -45,6 +45,16 @@ export interface SshSettings {
   };
   /** Sentences for the person: what is there and cannot be honoured. */
   readonly warnings: readonly string[];
+  /** Where the first value of each option stands, by its name in lower case: only our own reading can tell. */
+  readonly places?: ReadonlyMap<string, OptionPlace>;
+  /** Which of `hostName`, `port` and `user` ssh tells though no file says them. */
+  readonly unsaid?: ReadonlySet<string>;
+}
+
+/** A line of ssh_config or of a file that it includes; lines count from 1. */
+export interface OptionPlace {
+  readonly file: string;
+  readonly line: number;
 }
 
 /** Option names in lower case, each with every value that it was given, in order. */

@@ -27,7 +27,7 @@ const bySsh = async (spec: HopSpec, file: string, ssh = 'ssh'): Promise<SshSetti
   return answer;
 };
 const byLibrary = (spec: HopSpec, file: string): Promise<SshSettings> =>
-  readWithoutSsh(spec, { kind: 'file', file }, { home, systemFile: '/nowhere/ssh_config' });
+  readWithoutSsh(spec, { kind: 'file', file }, { home, user: 'me', systemFile: '/nowhere/ssh_config' });
 
 describe('ssh and the library read the same', () => {
   test.each<[string, string, HopSpec, Partial<SshSettings>]>([
@@ -120,7 +120,8 @@ describe('what only the library does', () => {
 
   test("the person's file comes before the system's, and both may be missing", async () => {
     const systemFile = await config('Port 9\nUser system\n', 'system');
-    const usual = (system: string) => readWithoutSsh({ host: 'pop' }, { kind: 'usual' }, { home, systemFile: system });
+    const usual = (system: string) =>
+      readWithoutSsh({ host: 'pop' }, { kind: 'usual' }, { home, user: 'me', systemFile: system });
     const nobody = await usual('/nowhere/ssh_config');
     await config('Host pop\n Port 7\n');
 
