@@ -28,7 +28,7 @@ export async function runForeground(select: Selection, context: Context): Promis
   context.out.onReaderGone(() => undefined); // tunnels outlive a log reader
   const daemon = await startDaemon({ ...(await daemonOptions(context)), mode: 'foreground' });
   const release = surviveFaults(
-    (error) => sayFault(error, context),
+    (fault) => daemon.report(fault),
     () => context.interrupt(),
   );
   try {

@@ -19,7 +19,7 @@ export interface DaemonOptions {
   /** Called once the home is ours, and not before. */
   readonly makeSupervisor: () => TunnelSupervisor | Promise<TunnelSupervisor>;
   readonly clock: Clock;
-  /** A failure that belongs to no tunnel and no client. */
+  /** A failure that belongs to no tunnel and no client. Once there is a supervisor its log has it too. */
   readonly onFault: (error: TunnelError) => void;
   /** Default 10 minutes. */
   readonly idleMs?: number;
@@ -32,6 +32,8 @@ export interface Daemon {
   readonly socket: string;
   /** Resolves when all is closed and given back, whoever asked for the end. */
   readonly ended: Promise<void>;
+  /** Reports a fault of ours that nothing caught, as `onFault` of the options does, and in the log. */
+  report(fault: TunnelError): void;
   /** Takes no new clients, closes the tunnels, hangs up, gives the home back. Safe to call again: the first drain counts. */
   stop(drainMs?: number): Promise<void>;
 }
@@ -78,7 +80,7 @@ export interface RunDaemonOptions extends Omit<DaemonOptions, 'mode'> {
 export async function runDaemon(options: RunDaemonOptions): Promise<void> {
   const daemon = await startDaemon({ ...options, mode: 'background' });
   const stop = (): void => void daemon.stop(); // `ended` tells how that went
-  const letGo = [onStopSignal(options.signal, stop), surviveFaults(options.onFault, stop)];
+  const letGo = [onStopSignal(options.signal, stop), surviveFaults((fault) => daemon.report(fault), stop)];
   options.onReady?.(daemon);
   await daemon.ended;
   for (const release of letGo) release();
@@ -100,7 +102,8 @@ class RunningDaemon implements Daemon {
   readonly #said = new Set<string>();
 
   constructor(options: DaemonOptions, lock: Lock, supervisor: TunnelSupervisor) {
-    const { version, mode, onFault, clock } = options;
+    const { version, mode, clock } = options;
+    const onFault = (error: TunnelError): void => this.report(error);
     this.supervisor = supervisor;
     this.#options = options;
     this.#lock = lock;
@@ -136,6 +139,11 @@ class RunningDaemon implements Daemon {
     this.#armMend();
   }
 
+  report(fault: TunnelError): void {
+    this.supervisor.noteFault(faultLine(fault));
+    this.#options.onFault(fault);
+  }
+
   stop(drainMs = STOP_DRAIN_MS): Promise<void> {
     this.#stopping ??= this.#stop(drainMs).finally(this.#sayEnded);
     return this.#stopping;
@@ -158,7 +166,7 @@ class RunningDaemon implements Daemon {
     try {
       await step;
     } catch (error) {
-      this.#options.onFault(asTunnelError(error));
+      this.report(asTunnelError(error));
     }
   }
 
@@ -182,8 +190,19 @@ class RunningDaemon implements Daemon {
   #sayOnce(error: TunnelError): void {
     if (this.#said.has(error.message)) return;
     this.#said.add(error.message);
-    this.#options.onFault(error);
+    this.report(error);
   }
+}
+
+/** Frames that say where in our code it was: enough to find it, and no page of a log. */
+const FRAMES = 3;
+
+/** For the log, which is what a person is asked to report: a fault that nothing caught says where it stood. */
+function faultLine({ code, message, cause }: TunnelError): string {
+  if (code !== 'INTERNAL' || !(cause instanceof Error)) return message;
+  const frames = (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const where = frames.slice(0, FRAMES).map((line) => line.trim());
+  return `A fault of tunnel was survived: ${[message, ...where].join(' ')}`;
 }
 
 /** Whether somebody says hello there, of whatever version. */

@@ -274,6 +274,11 @@ export class TunnelSupervisor {
     });
   }
 
+  /** Tells everybody who listens, and the log, what went wrong around the tunnels and belongs to none of them. Never throws. */
+  noteFault(message: string): void {
+    this.#note('error', message);
+  }
+
   #refuseClosed(): void {
     if (this.#closing !== undefined)
       throw new TunnelError('STOPPED', 'Cannot change tunnels: the supervisor is stopping');

@@ -11,9 +11,10 @@ import { ownIdentity } from '../../src/daemon/process-identity.ts';
 import { connectIfRunning, connectOrSpawn } from '../../src/daemon/spawn.ts';
 import { stopSupervisor } from '../../src/daemon/stop.ts';
 import { appPaths, pathFacts, type Paths } from '../../src/files/paths.ts';
-import type { TunnelError } from '../../src/model/failure.ts';
+import { TunnelError } from '../../src/model/failure.ts';
 import type { SupervisorMemory } from '../../src/model/memory.ts';
 import type { OpenQuestion } from '../../src/model/request.ts';
+import type { StatusEvent } from '../../src/model/status.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
 import { Stage } from '../support/supervisor-parts.ts';
@@ -192,6 +193,22 @@ describe('a supervisor', () => {
     await one.call('answer', { id, answer: 'x' });
     await answer;
     await eventually(() => withdrawn.includes(id));
+  });
+
+  // It went to supervisor.out alone, which nobody reads, while the hint says "report it with `tunnel logs`".
+  test('keeps a fault that nothing caught in its log, with the place', async () => {
+    const { daemon, faults } = await start();
+    const told: StatusEvent[] = [];
+    daemon.supervisor.subscribe((event) => told.push(event));
+
+    const fault = new TunnelError('INTERNAL', 'x is not a function', { cause: new TypeError('x is not a function') });
+    daemon.report(fault);
+
+    const message: unknown = expect.stringMatching(
+      /^A fault of tunnel was survived: x is not a function at .*daemon\.test/,
+    );
+    expect(told).toMatchObject([{ event: 'note', level: 'error', tunnel: null, message }]);
+    expect(faults).toEqual([fault]);
   });
 
   test('answers stop, and leaves neither lock nor socket', async () => {
