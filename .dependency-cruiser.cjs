@@ -10,7 +10,7 @@ const MAY_IMPORT = {
   observe: [],
   control: [],
   link: [],
-  secrets: [],
+  secrets: ['files/private-folder', 'link/ask'], // a vault lies in a closed folder, and asks for its passphrase
   plan: ['ssh-config'],
   files: ['profile', 'known-hosts'],
   forward: ['socks', 'link/(carrier|transport)'],

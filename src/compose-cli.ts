@@ -2,12 +2,14 @@
 import type { OfferedHostKey } from './compose-host-key.ts';
 import { checkProfileText, planOfProfile, planResolver, tracePlan, type TracedPlan } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
+import type { Ask } from './link/ask.ts';
 import type { Dial, DialRequest } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
 import type { HopPlan, Plan } from './model/plan.ts';
 import type { Profile } from './model/profile.ts';
+import { storedSecrets, vaultIn } from './compose-secrets.ts';
 import { FOREGROUND_DEADLINE_MS, Keychain } from './secrets/keychain.ts';
-import { secretReader, type ReadSecret } from './secrets/read.ts';
+import type { ReadSecret } from './secrets/read.ts';
 import type { SecretStore } from './secrets/store.ts';
 
 /** Where a command runs. */
@@ -42,24 +44,29 @@ export function openKeychain(): SecretStore {
   return new Keychain({ deadlineMs: FOREGROUND_DEADLINE_MS });
 }
 
+/** The encrypted file, for a command with a person in front of it. @param keyFile opens it instead of the person */
+export function openVault({ paths, env }: Place, ask: Ask, signal: AbortSignal, keyFile?: string): SecretStore {
+  return vaultIn(paths, env, keyFile ?? env['TUNNEL_VAULT_KEY_FILE'])((question) => ask(question, signal));
+}
+
 /** Says why the keychain could not be read: of little interest to somebody who is asked instead. */
 export type OnKeychainNote = (message: string) => void;
 
 /** Makes one SSH connection from this process, with stored secrets; the caller closes it. */
-export async function dialOnce(request: DialRequest, { env }: Place, onKeychainNote: OnKeychainNote): ReturnType<Dial> {
+export async function dialOnce(request: DialRequest, place: Place, onKeychainNote: OnKeychainNote): ReturnType<Dial> {
   const { createDial } = await import('./ssh/dial.ts');
-  const dial = createDial({ readSecret: storedSecrets(env, onKeychainNote) });
+  const dial = createDial({ readSecret: secretsOf(place, onKeychainNote) });
   return dial(request);
 }
 
 /** Asks a server for its host key; nothing is recorded for it. Rejects as a dial does. */
 export async function lookAtHostKey(
   request: DialRequest,
-  { env }: Place,
+  place: Place,
   onKeychainNote: OnKeychainNote,
 ): Promise<OfferedHostKey> {
   const { offeredHostKey } = await import('./compose-host-key.ts');
-  return offeredHostKey(request, storedSecrets(env, onKeychainNote));
+  return offeredHostKey(request, secretsOf(place, onKeychainNote));
 }
 
 /** Under which name, and in which files, a server's host key stands. */
@@ -70,6 +77,6 @@ export async function hostKeyPlaces(
   return { name: hostKeyNames(server).name, files: server.knownHosts };
 }
 
-function storedSecrets(env: Place['env'], onNote: (message: string) => void): ReadSecret {
-  return secretReader({ keychain: openKeychain(), env, onNote });
+function secretsOf({ paths, env }: Place, onNote: (message: string) => void): ReadSecret {
+  return storedSecrets({ paths, env, keychainMs: FOREGROUND_DEADLINE_MS, onNote });
 }

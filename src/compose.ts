@@ -40,7 +40,7 @@ export function compose({
   ...options
 }: ComposeOptions = {}): SupervisorDeps {
   const notes = new Notes();
-  const engine = composeEngine(() => loadDial(env, (message) => notes.say('warn', message)));
+  const engine = composeEngine(() => loadDial(paths, env, (message) => notes.say('warn', message)));
   const { clock } = engine;
   const { logFile } = paths;
   return {
@@ -72,15 +72,14 @@ export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelS
   return new TunnelSupervisor(compose({ paths, version, env }));
 }
 
-async function loadDial(env: Env, onNote: (message: string) => void): Promise<Dial> {
-  const [{ createDial }, { secretReader }, { DAEMON_DEADLINE_MS, Keychain }] = await Promise.all([
+async function loadDial(paths: Paths, env: Env, onNote: (message: string) => void): Promise<Dial> {
+  const [{ createDial }, { storedSecrets }, { DAEMON_DEADLINE_MS }] = await Promise.all([
     import('./ssh/dial.ts'),
-    import('./secrets/read.ts'),
+    import('./compose-secrets.ts'),
     import('./secrets/keychain.ts'),
   ]);
-  const keychain = new Keychain({ deadlineMs: DAEMON_DEADLINE_MS });
   return createDial({
-    readSecret: secretReader({ keychain, env, onNote }),
+    readSecret: storedSecrets({ paths, env, keychainMs: DAEMON_DEADLINE_MS, onNote }),
     hostKeys: { read: readKnownHosts, append: appendKnownHost },
   });
 }

@@ -14,7 +14,10 @@ import { putQuestion } from './relay.ts';
 export function askHere({ interactive, out }: Context): Ask {
   return async (question, signal) => {
     if (interactive) return new Secret(await putQuestion(question, signal, out));
-    throw new TunnelError('NEEDS_PERSON', `Cannot log in to ${question.subject}: this is no terminal`);
+    const verb = question.kind === 'passphrase' ? 'unlock' : 'log in to';
+    throw new TunnelError('NEEDS_PERSON', `Cannot ${verb} ${question.subject}: this is no terminal`, {
+      hint: 'Run it on a terminal, or name where the secret is kept with `secrets` in the profile.',
+    });
   };
 }
 

@@ -258,12 +258,18 @@ export const VERBS: readonly VerbSpec[] = [
     name: 'secret',
     group: 'Profiles',
     brief: 'passwords in the keychain',
-    about: "Keeps passwords and passphrases in the system's keychain.",
+    about:
+      "Keeps passwords and passphrases in the system's keychain, or with --vault in an encrypted file, which a passphrase or a key file opens.",
     args: ['set|list|rm', '[KIND]', '[SUBJECT]'],
-    options: [{ flags: '--stdin', help: 'read the secret from stdin, for scripts' }],
+    options: [
+      { flags: '--stdin', help: 'read the secret from stdin, for scripts' },
+      { flags: '--vault', help: 'in an encrypted file, where there is no keychain' },
+      { flags: '--key-file <path>', help: 'what opens the vault (or TUNNEL_VAULT_KEY_FILE)' },
+    ],
     examples: [
       ['tunnel secret set password alice@pop.example.org', ''],
       ['tunnel secret set passphrase ~/.ssh/id_mail', ''],
+      ['tunnel secret set --vault pop-mail', 'the password of its server'],
       ['tunnel secret list', ''],
     ],
     words: ['set', 'list', 'rm'],

@@ -12,6 +12,8 @@ export interface Paths {
   readonly logFile: string;
   readonly lockFile: string;
   readonly wantedFile: string;
+  /** Secrets, encrypted, in a folder of their own. */
+  readonly vaultFile: string;
   /** Folder of the control socket; 0700 and ours, or it is not used. '' where the system has named pipes instead. */
   readonly runDir: string;
   /** The control socket's path, short enough for the system, or a pipe's name on Windows. */
@@ -41,6 +43,7 @@ export function appPaths(facts: PathFacts = pathFacts()): Paths {
     logFile: join(stateDir, 'log', 'tunnel.jsonl'),
     lockFile: join(stateDir, 'supervisor.lock'),
     wantedFile: join(stateDir, 'wanted.json'),
+    vaultFile: join(configDir, 'secrets', 'vault.json'),
     ...controlPlace(facts, stateDir, runDir),
   };
 }

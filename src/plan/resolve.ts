@@ -156,7 +156,16 @@ function extras(
 
 function secretSource(written: SecretSource | undefined, { file, local }: ResolveFacts): SecretSource {
   if (written?.kind !== 'file') return written ?? { kind: 'keychain' };
+  const credential = credentialName(written.path, local.env);
+  if (credential !== undefined) return { kind: 'file', path: credential };
   return { kind: 'file', path: expandHome(written.path, local.home, file === '' ? local.home : dirname(file)) };
+}
+
+/** systemd.exec(5), LoadCredential=: under a service manager that hands out credentials a bare name is one of them. */
+function credentialName(path: string, env: ResolveFacts['local']['env']): string | undefined {
+  const named = /^\$(?:CREDENTIALS_DIRECTORY|\{CREDENTIALS_DIRECTORY\})\/([^/]+)$/.exec(path)?.[1];
+  const handed = (env['CREDENTIALS_DIRECTORY'] ?? '') !== '';
+  return named ?? (handed && !/[/\\~]/.test(path) ? path : undefined);
 }
 
 /** Gives every forward a name of its own; the kinds that cannot run were refused when the profile was read. */

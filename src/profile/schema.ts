@@ -44,7 +44,7 @@ const secret = z.union([
   fields({
     file: needed(path, {
       type: 'file path',
-      help: 'Takes the first line of a file that only you may read.',
+      help: 'Takes the text of a file that only you may read; under systemd, `$CREDENTIALS_DIRECTORY/NAME` is a credential (LoadCredential=).',
       example: '~/.config/mail-password',
     }),
   }).transform(({ file }): SecretSource => ({ kind: 'file', path: file })),

@@ -157,8 +157,7 @@ export const fingerprints = z.union([
 
 /** The value is never part of the message: somebody may have written the secret itself here. */
 export const secretWord = z.string().transform((text, context): SecretSource => {
-  if (text === 'keychain' || text === 'prompt') return { kind: text };
-  if (text === 'vault') return reject(context, '`vault` is not supported yet');
+  if (text === 'keychain' || text === 'vault' || text === 'prompt') return { kind: text };
   return reject(
     context,
     'must be keychain, vault, prompt, command: […] or file: PATH; a secret itself never stands in a profile',

@@ -21,7 +21,9 @@ export function plainReason(error: unknown): string {
 
 /** What makes a keychain work there, and what to use instead. */
 export function keychainHint(platform: NodeJS.Platform): string {
-  const instead = 'Without one, name a `command` or a `file` under `secrets` in the profile, or answer when asked.';
+  const instead =
+    'Without one, keep secrets in an encrypted file (`tunnel secret set --vault`, and `vault` under `secrets` in the profile), ' +
+    'name a `command` or a `file` there, or answer when asked.';
   if (platform !== 'linux') return `Unlock the keychain and try again. ${instead}`;
   return (
     'It needs libsecret (Debian: libsecret-1-0) and an unlocked Secret Service (gnome-keyring, KWallet) ' +

@@ -3,7 +3,7 @@ import { TunnelError } from '../model/failure.ts';
 import { Secret } from '../model/secret.ts';
 import { callKeytar, type KeytarCall } from './keychain-child.ts';
 import { keychainHint, plainReason } from './keychain-reasons.ts';
-import type { SecretName, SecretStore } from './store.ts';
+import { SECRET_KINDS, type SecretName, type SecretStore } from './store.ts';
 
 /** For a supervisor: nobody sees the desktop's unlock dialog, and a login waits. */
 export const DAEMON_DEADLINE_MS = 5_000;
@@ -17,7 +17,6 @@ export interface KeychainOptions {
 }
 
 const SERVICE = 'tunnel';
-const KINDS = ['password', 'passphrase', 'totp'] as const satisfies readonly SecretName['kind'][];
 /** What Windows' credential manager holds (CRED_MAX_CREDENTIAL_BLOB_SIZE); the others hold more. */
 const LARGEST_BYTES = 2560;
 
@@ -81,7 +80,7 @@ function nameOf(entry: unknown): SecretName | undefined {
   if (typeof entry !== 'object' || entry === null || !('account' in entry)) return undefined;
   if (typeof entry.account !== 'string') return undefined;
   const space = entry.account.indexOf(' ');
-  const kind = KINDS.find((known) => known === String(entry.account).slice(0, space));
+  const kind = SECRET_KINDS.find((known) => known === String(entry.account).slice(0, space));
   return kind === undefined ? undefined : { kind, subject: entry.account.slice(space + 1) };
 }
 

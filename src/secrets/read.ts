@@ -1,26 +1,35 @@
-import { TunnelError, asTunnelError } from '../model/failure.ts';
+import { asTunnelError } from '../model/failure.ts';
 import type { SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import { secretFromCommand } from './command.ts';
 import { secretFromFile } from './file.ts';
 import type { SecretName, SecretStore } from './store.ts';
+import type { AskPerson } from './vault.ts';
 
 export interface SecretReaderOptions {
   readonly keychain: SecretStore;
+  /** The vault, which asks this person for its passphrase. */
+  readonly vault: (ask: AskPerson) => SecretStore;
   /** For $CREDENTIALS_DIRECTORY. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Told once why the keychain cannot be used: it is the default, so most people without one never chose it. */
   readonly onNote: (message: string) => void;
 }
 
-/** Gets one secret from the source that a profile names, without asking anybody; undefined where it has none. */
-export type ReadSecret = (name: SecretName, source: SecretSource, signal: AbortSignal) => Promise<Secret | undefined>;
+/** Gets one secret from the source that a profile names; undefined where it has none. Asks for nothing but a vault's passphrase. */
+export type ReadSecret = (
+  name: SecretName,
+  source: SecretSource,
+  signal: AbortSignal,
+  ask: AskPerson,
+) => Promise<Secret | undefined>;
 
 /**
- * Makes the reader of a whole program. A keychain that cannot serve has no secret: a person is asked instead. A command
- * or file that was named and fails rejects with SECRET_STORE, and an aborted signal with its reason.
+ * Makes the reader of a whole program. A keychain that cannot serve has no secret: a person is asked instead. A command,
+ * file or vault that was named and fails rejects with SECRET_STORE, a locked vault with nobody to ask with NEEDS_PERSON,
+ * and an aborted signal with its reason.
  */
-export function secretReader({ keychain, env, onNote }: SecretReaderOptions): ReadSecret {
+export function secretReader({ keychain, vault, env, onNote }: SecretReaderOptions): ReadSecret {
   let noted = false;
   const fromKeychain = async (name: SecretName): Promise<Secret | undefined> => {
     try {
@@ -32,7 +41,7 @@ export function secretReader({ keychain, env, onNote }: SecretReaderOptions): Re
       return undefined;
     }
   };
-  return async (name, source, signal) => {
+  return async (name, source, signal, ask) => {
     signal.throwIfAborted();
     switch (source.kind) {
       case 'prompt':
@@ -44,9 +53,7 @@ export function secretReader({ keychain, env, onNote }: SecretReaderOptions): Re
       case 'file':
         return aborting(secretFromFile(source.path, env), signal);
       case 'vault':
-        throw new TunnelError('SECRET_STORE', 'Cannot read from the vault: it is not supported yet', {
-          hint: 'Use `keychain`, `command`, `file` or `prompt` under `secrets` in the profile.',
-        });
+        return aborting(vault(ask).get(name), signal);
     }
   };
 }

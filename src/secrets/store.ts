@@ -10,10 +10,14 @@ export interface SecretStore {
   /** @returns whether there was one */
   delete(name: SecretName): Promise<boolean>;
   list(): Promise<readonly SecretName[]>;
+  /** Does what a person must do before the store can take a secret, such as unlocking it; missing where there is nothing. */
+  prepare?(): Promise<void>;
 }
 
 /** What a secret is for: `password` of `alice@pop.example.org:22`, `passphrase` of `/home/a/.ssh/id_mail`. */
 export interface SecretName {
-  readonly kind: 'password' | 'passphrase' | 'totp';
+  readonly kind: (typeof SECRET_KINDS)[number];
   readonly subject: string;
 }
+
+export const SECRET_KINDS = ['password', 'passphrase', 'totp'] as const;

@@ -18,8 +18,16 @@ import { ProxyCommand } from './proxy-command.ts';
 import { keepRekeying } from './rekey.ts';
 import { openChannel, SshTransport } from './transport.ts';
 
-/** A stored secret, without asking anybody; undefined where there is none. Has a deadline of its own. */
-export type SecretReader = (name: SecretName, source: SecretSource, signal: AbortSignal) => Promise<Secret | undefined>;
+/**
+ * A stored secret; undefined where there is none. Has a deadline of its own. `ask` is for what keeps the secret, such as
+ * the passphrase of a vault, and never for the secret itself.
+ */
+export type SecretReader = (
+  name: SecretName,
+  source: SecretSource,
+  signal: AbortSignal,
+  ask: HopContext['ask'],
+) => Promise<Secret | undefined>;
 
 export interface DialOptions {
   readonly readSecret: SecretReader;
@@ -144,6 +152,15 @@ class ChainDial {
         resume();
       }
     };
+    const askPerson: HopContext['ask'] = (question) =>
+      untimed(async () => {
+        questions++;
+        try {
+          return await ask(question, signal);
+        } finally {
+          questions--;
+        }
+      });
     return {
       hop,
       name,
@@ -156,21 +173,14 @@ class ChainDial {
       get asking() {
         return questions > 0;
       },
-      ask: (question) =>
-        untimed(async () => {
-          questions++;
-          try {
-            return await ask(question, signal);
-          } finally {
-            questions--;
-          }
-        }),
+      ask: askPerson,
       storedSecret: (secret) =>
         untimed(async () => {
           try {
-            return await readSecret(secret, secrets[secret.kind], signal);
+            return await readSecret(secret, secrets[secret.kind], signal, askPerson);
           } catch (error) {
             signal.throwIfAborted();
+            if (error instanceof TunnelError && error.code === 'NEEDS_PERSON') throw error; // who is there answers later
             onNote(
               `The ${secret.kind} of ${secret.subject} could not be read: ${error instanceof Error ? error.message : String(error)}`,
             );

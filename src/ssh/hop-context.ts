@@ -21,7 +21,7 @@ export interface HopContext {
   onNote(message: string): void;
   /** Rejects with NEEDS_PERSON where nobody answers. */
   ask(question: Question): Promise<Secret>;
-  /** A stored secret; undefined where there is none or its store fails, which is noted. */
+  /** A stored secret; undefined where there is none or its store fails, which is noted. NEEDS_PERSON where it is locked and nobody can unlock it. */
   storedSecret(name: SecretName): Promise<Secret | undefined>;
   /** Runs work that waits for a person outside of our questions, such as a touch of a security key. */
   untimed<T>(work: () => Promise<T>): Promise<T>;

@@ -165,5 +165,6 @@ const WANTED: Record<Question['kind'], string> = {
 };
 
 function needsPerson({ kind, subject }: Pick<Question, 'kind' | 'subject'>, why: string): TunnelError {
-  return new TunnelError('NEEDS_PERSON', `Cannot log in to ${subject}: ${WANTED[kind]}, and ${why}`);
+  const verb = kind === 'passphrase' ? 'unlock' : 'log in to';
+  return new TunnelError('NEEDS_PERSON', `Cannot ${verb} ${subject}: ${WANTED[kind]}, and ${why}`);
 }

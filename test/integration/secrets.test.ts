@@ -14,6 +14,7 @@ import { eventually } from '../support/eventually.ts';
 
 const name: SecretName = { kind: 'password', subject: 'alice@pop.example.org:22' };
 const open = new AbortController().signal;
+const nobody = (): Promise<Secret> => Promise.reject(new TunnelError('NEEDS_PERSON', 'Nobody is there'));
 
 let folder: string;
 beforeEach(async () => {
@@ -170,37 +171,43 @@ describe('the source that a profile names', () => {
 
   test.each<[SecretSource, string | undefined]>([
     [{ kind: 'keychain' }, 'from the keychain'],
+    [{ kind: 'vault' }, 'from the vault'],
     [{ kind: 'command', argv: ['echo', 'from a command'] }, 'from a command'],
     [{ kind: 'prompt' }, undefined],
   ])('%j is the one that is read', async (source, value) => {
     const read = secretReader({
       keychain: store(() => Promise.resolve(new Secret('from the keychain'))),
+      vault: () => store(() => Promise.resolve(new Secret('from the vault'))),
       env: {},
       onNote: () => undefined,
     });
-    expect((await read(name, source, open))?.reveal()).toBe(value);
+    expect((await read(name, source, open, nobody))?.reveal()).toBe(value);
   });
 
   test('is a keychain that cannot serve: a person is asked, and the reason is said once', async () => {
     const notes: string[] = [];
-    const read = secretReader({ keychain: absent, env: {}, onNote: (note) => notes.push(note) });
-    const answers = [await read(name, { kind: 'keychain' }, open), await read(name, { kind: 'keychain' }, open)];
+    const read = secretReader({ keychain: absent, vault: () => absent, env: {}, onNote: (note) => notes.push(note) });
+    const answers = [
+      await read(name, { kind: 'keychain' }, open, nobody),
+      await read(name, { kind: 'keychain' }, open, nobody),
+    ];
     expect(answers).toEqual([undefined, undefined]);
     expect(notes).toEqual(['Cannot read. Unlock it.']);
   });
 
-  test('is the vault: not supported yet', async () => {
-    const read = secretReader({ keychain: absent, env: {}, onNote: () => undefined });
-    await expect(read(name, { kind: 'vault' }, open)).rejects.toMatchObject(failed('not supported yet'));
+  test('is a vault that cannot serve: named on purpose, it is an error', async () => {
+    const read = secretReader({ keychain: absent, vault: () => absent, env: {}, onNote: () => undefined });
+    await expect(read(name, { kind: 'vault' }, open, nobody)).rejects.toMatchObject(failed('Cannot read'));
   });
 
   test('is not waited for once the login has ended', async () => {
     const login = new AbortController();
     const frozen = store(() => new Promise(() => undefined));
-    const secret = secretReader({ keychain: frozen, env: {}, onNote: () => undefined })(
+    const secret = secretReader({ keychain: frozen, vault: () => frozen, env: {}, onNote: () => undefined })(
       name,
       { kind: 'keychain' },
       login.signal,
+      nobody,
     );
     const reason = new TunnelError('STOPPED', 'The login ended');
     login.abort(reason);

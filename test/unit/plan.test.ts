@@ -459,3 +459,19 @@ describe('words of the command line', () => {
     expect(nearest(word, ['forwards', 'host', 'pop-mail'])).toBe(near);
   });
 });
+
+test.each([
+  ['a path beside the profile', 'mail-password', {}, '/home/al/p/mail-password'],
+  ['a credential by its folder', '$CREDENTIALS_DIRECTORY/mail-password', {}, 'mail-password'],
+  ['a credential by its name alone', 'mail-password', { CREDENTIALS_DIRECTORY: '/run/credentials/x' }, 'mail-password'],
+  ['a path in a service', '~/mail-password', { CREDENTIALS_DIRECTORY: '/run/credentials/x' }, '/home/al/mail-password'],
+])('the file of a secret may be %s', async (_what, path, env, resolvedPath) => {
+  const profile: Profile = {
+    forwards: [local('localhost:113')],
+    via: [{ host: 'pop' }],
+    secrets: { password: { kind: 'file', path } },
+  };
+  const chain = await hopChain(profile.via ?? [], () => Promise.resolve(NO_SETTINGS));
+  const result = resolvePlan(profile, chain, { ...FACTS, local: { ...FACTS.local, env } });
+  expect(result.ok && result.plan.secrets.password).toEqual({ kind: 'file', path: resolvedPath });
+});

@@ -201,13 +201,11 @@ forwards:
     to: imap:143
     map: { port: 80 }
 connections: 2
-secrets: { password: vault }
 `);
 
     expect(problems).toEqual([
       '5:10 `map` is not supported yet',
       '6:14 `connections` above 1 is not supported yet',
-      '7:22 `vault` is not supported yet',
     ]);
   });
 });

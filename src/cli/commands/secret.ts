@@ -1,18 +1,20 @@
+import { resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
+import type { Ask } from '../../link/ask.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { Secret } from '../../model/secret.ts';
 import type { SecretName, SecretStore } from '../../secrets/store.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
+import { askHere } from '../login.ts';
 import { askSecret, askText } from '../prompts.ts';
 import { secretName } from '../secret-name.ts';
 import { serverOf } from '../server-plan.ts';
 
-/** `tunnel secret set|list|rm`: passwords and passphrases in the system's keychain. */
+/** `tunnel secret set|list|rm`: passwords and passphrases in the system's keychain, or in the vault. */
 export const run: Run = async ([action, ...words], options, context) => {
-  const { openKeychain } = await import('../../compose-cli.ts');
-  const store = openKeychain();
+  const store = await storeFor(options, context);
   switch (action) {
     case 'set':
       return await set(store, await nameFrom(words, context), options, context);
@@ -24,6 +26,27 @@ export const run: Run = async ([action, ...words], options, context) => {
       throw new TunnelError('USAGE', `Cannot ${action ?? ''} a secret: the actions are set, list and rm`);
   }
 };
+
+async function storeFor(options: Options, context: Context): Promise<SecretStore> {
+  const { openKeychain, openVault } = await import('../../compose-cli.ts');
+  const keyFile = options.text('key-file');
+  if (options.flag('vault')) {
+    const path = keyFile === undefined ? undefined : resolve(context.cwd, keyFile);
+    return openVault(context, askForVault(context), context.signal, path);
+  }
+  if (keyFile === undefined) return openKeychain();
+  throw new TunnelError('USAGE', 'Cannot use a key file without --vault: the keychain has none');
+}
+
+function askForVault(context: Context): Ask {
+  if (context.interactive) return askHere(context);
+  return ({ subject }) =>
+    Promise.reject(
+      new TunnelError('NEEDS_PERSON', `Cannot unlock ${subject}: this is no terminal`, {
+        hint: 'Run it on a terminal, or name the file that opens it with --key-file or TUNNEL_VAULT_KEY_FILE.',
+      }),
+    );
+}
 
 async function nameFrom(words: readonly string[], context: Context): Promise<SecretName> {
   const given = words.length > 0 ? words : [await askSubject(context)];
@@ -44,8 +67,11 @@ async function askSubject(context: Context): Promise<string> {
 async function set(store: SecretStore, name: SecretName, options: Options, context: Context): Promise<void> {
   const secret = options.flag('stdin') ? await fromStdin() : await fromPerson(store, name, context);
   await store.set(name, secret);
-  if (context.json) context.out.json({ version: 1, stored: name, backend: store.title });
-  else context.out.say(`Stored the ${name.kind} of ${name.subject} in the ${store.title}.`);
+  if (context.json) return context.out.json({ version: 1, stored: name, backend: store.title });
+  context.out.say(`Stored the ${name.kind} of ${name.subject} in the ${store.title}.`);
+  if (options.flag('vault')) {
+    context.out.say(`A profile reads it with \`secrets: { ${name.kind}: vault }\`.`);
+  }
 }
 
 /** One line end at the end is the shell's, not the secret's. */
@@ -60,6 +86,7 @@ async function fromPerson(store: SecretStore, name: SecretName, context: Context
       hint: 'Give it on stdin, with --stdin; never as an argument, which everybody on the machine can read.',
     });
   }
+  await store.prepare?.();
   const before = await store.get(name); // nobody types a secret for a store that cannot take it
   if (before !== undefined) context.out.say(`The ${store.title} has one: this one takes its place.`);
   const secret = await askSecret(`${kind === 'totp' ? 'TOTP seed' : capital(kind)} of ${subject}:`, context.signal);
