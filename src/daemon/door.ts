@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { lstat, unlink } from 'node:fs/promises';
+import { lstat, mkdtemp, rm, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { serveControl, type ControlServer, type ServeControlOptions } from '../control/server.ts';
 import { LONGEST_SOCKET_PATH, type Paths } from '../files/paths.ts';
@@ -8,7 +9,10 @@ import { ensurePrivateFolder } from '../files/private-folder.ts';
 import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { Lock } from './lock.ts';
 
-export type DoorOptions = Pick<ServeControlOptions, 'identity' | 'handlers' | 'onFault'>;
+export interface DoorOptions extends Pick<ServeControlOptions, 'identity' | 'handlers' | 'onFault'> {
+  /** The home cannot be written: where the socket finds no place either, it goes to a folder of its own for this run. */
+  readonly homeless?: boolean;
+}
 
 /**
  * Where clients come in: the control socket, and the lock that leads them to it. The lock is held by its owner, who
@@ -20,6 +24,8 @@ export class Door {
   readonly #options: DoorOptions;
   /** The last one listens; those before it serve out the connections they have. */
   readonly #servers: ControlServer[] = [];
+  /** Ours for this run alone, and removed with the door. */
+  #shelter: string | undefined;
 
   constructor(paths: Paths, lock: Lock, options: DoorOptions) {
     this.#paths = paths;
@@ -70,6 +76,7 @@ export class Door {
   /** And hangs up on those there are, once they have what is queued for them. Safe to call twice. */
   async close(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.close()));
+    if (this.#shelter !== undefined) await rm(this.#shelter, { recursive: true, force: true });
   }
 
   async #listen(): Promise<ControlServer> {
@@ -82,9 +89,15 @@ export class Door {
       if (error.code === 'SUPERVISOR_RUNNING') return this.#makeRoom(socket, stateDir);
       // A runtime folder that is another user's (su keeps XDG_RUNTIME_DIR) or was removed at logout: not ours to make.
       const instead = join(stateDir, 'run', 'supervisor.sock');
+      if (this.#options.homeless === true) return this.#serve(await this.#sheltered());
       if (socket === instead || Buffer.byteLength(instead) > LONGEST_SOCKET_PATH) throw error;
       return this.#serveAnew(instead);
     }
+  }
+
+  async #sheltered(): Promise<string> {
+    this.#shelter ??= await mkdtemp(join(tmpdir(), 'tunnel-')); // 0700, as mkdtemp makes it
+    return join(this.#shelter, 's');
   }
 
   /** Ours is the lock, so whoever answers at our socket serves another home that shares our runtime folder. */
@@ -100,7 +113,8 @@ export class Door {
   }
 
   #serve(socket: string): Promise<ControlServer> {
-    return serveControl({ ...this.#options, socket, prepareFolder: ensurePrivateFolder });
+    const { identity, handlers, onFault } = this.#options;
+    return serveControl({ identity, handlers, onFault, socket, prepareFolder: ensurePrivateFolder });
   }
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileError } from '../files/file-error.ts';
 import { TunnelError } from '../model/failure.ts';
 import { livenessOf, ownIdentity } from './process-identity.ts';
 import { parseLock, type LockFacts } from './lock-facts.ts';
@@ -156,10 +157,10 @@ async function withDraft(lockFile: string, facts: LockFacts, use: (draft: string
     }
     await use(draft);
   } catch (error) {
+    await unlink(draft).catch(() => undefined); // the write's own failure is the one to tell
     throw error instanceof TunnelError ? error : cannot('write', lockFile, error);
-  } finally {
-    await removeIfThere(draft);
   }
+  await removeIfThere(draft);
 }
 
 /** link(2) never replaces: of two that link at once one gets EEXIST. @returns whether it was us */
@@ -194,8 +195,11 @@ function runningAlready(pid: number): TunnelError {
 }
 
 function cannot(verb: string, file: string, error: unknown): TunnelError {
-  const why = codeOf(error) ?? (error instanceof Error ? error.message : String(error));
-  return new TunnelError('FILE', `Cannot ${verb} ${file}: ${why}`, { cause: error });
+  return fileError(
+    `${verb} ${file}`,
+    error,
+    'See that its folder can be written, or name another place with TUNNEL_HOME.',
+  );
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -1,15 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import { connectControl } from '../control/client.ts';
 import type { Paths } from '../files/paths.ts';
 import { ensurePrivateFolder } from '../files/private-folder.ts';
 import type { Clock } from '../model/clock.ts';
-import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { TunnelSupervisor } from '../supervisor/supervisor.ts';
 import { Door } from './door.ts';
 import { controlHandlers } from './handlers.ts';
 import { IDLE_MS, IdleWatch } from './idle-watch.ts';
 import type { LockFacts } from './lock-facts.ts';
 import { takeLock, type Lock } from './lock.ts';
+import { isUnwritable, lockless } from './lockless.ts';
 import { onStopSignal, surviveFaults } from './process-events.ts';
+import { ownIdentity } from './process-identity.ts';
 
 export interface DaemonOptions {
   readonly paths: Paths;
@@ -50,19 +53,38 @@ const MEND_EVERY_MS = 5_000;
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { paths, version, clock } = options;
   process.umask(0o077);
-  await ensurePrivateFolder(paths.stateDir);
-  const startedAt = new Date(clock.wallMs()).toISOString();
-  const lock = await takeLock(paths.lockFile, { socket: paths.socket, version, startedAt }, answersAt(version));
+  const about = { socket: paths.socket, version, startedAt: new Date(clock.wallMs()).toISOString() };
+  const { lock, without } = await takeHome(options, about);
   let supervisor: TunnelSupervisor | undefined;
   try {
     supervisor = await options.makeSupervisor();
-    const daemon = new RunningDaemon(options, lock, supervisor);
+    const daemon = new RunningDaemon(options, lock, supervisor, without !== undefined);
     await daemon.open();
+    if (without !== undefined) daemon.report(without);
     return daemon;
   } catch (error) {
     await supervisor?.close(0);
     await lock.release();
     throw error;
+  }
+}
+
+/** @returns the lock of this home; `without`: why there is none, and the supervisor in the foreground runs all the same */
+async function takeHome(
+  { paths, version, mode }: DaemonOptions,
+  about: Pick<LockFacts, 'socket' | 'version' | 'startedAt'>,
+): Promise<{ readonly lock: Lock; readonly without?: TunnelError }> {
+  try {
+    await ensurePrivateFolder(paths.stateDir);
+    return { lock: await takeLock(paths.lockFile, about, answersAt(version)) };
+  } catch (thrown) {
+    if (mode !== 'foreground' || !isUnwritable(thrown)) throw thrown;
+    const facts: LockFacts = { ...(await ownIdentity()), ...about, token: randomUUID() };
+    const message = `${thrown.message}; the tunnels run without it, but the other commands do not find them`;
+    return {
+      lock: await lockless(paths.lockFile, facts),
+      without: new TunnelError('FILE', message, { cause: thrown, hint: thrown.hint }),
+    };
   }
 }
 
@@ -101,7 +123,7 @@ class RunningDaemon implements Daemon {
   #sayEnded: () => void = () => undefined;
   readonly #said = new Set<string>();
 
-  constructor(options: DaemonOptions, lock: Lock, supervisor: TunnelSupervisor) {
+  constructor(options: DaemonOptions, lock: Lock, supervisor: TunnelSupervisor, homeless: boolean) {
     const { version, mode, clock } = options;
     const onFault = (error: TunnelError): void => this.report(error);
     this.supervisor = supervisor;
@@ -118,6 +140,7 @@ class RunningDaemon implements Daemon {
       },
       handlers: controlHandlers({ supervisor, restored: this.#restored, stop }),
       onFault,
+      homeless,
     });
     const isNeeded = (): boolean => supervisor.wantedCount > 0 || this.#door.connectionCount > 0;
     this.#idle = mode === 'background' ? new IdleWatch(clock, options.idleMs ?? IDLE_MS, isNeeded, stop) : undefined;

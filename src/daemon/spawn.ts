@@ -138,6 +138,11 @@ async function awaitAnswer(
 async function startFailure({ ended }: Child, output: DaemonOutput): Promise<TunnelError> {
   const lines = await output.lastLines();
   const why = ended === undefined ? 'it does not answer' : `it ended (${ended})`;
+  const silence = lines.length === 0 ? await output.silencedBy() : undefined;
+  if (silence !== undefined) {
+    const message = `Cannot start the supervisor: ${why}. ${silence.message}`;
+    return new TunnelError('SUPERVISOR_UNREACHABLE', message, { cause: silence, hint: silence.hint });
+  }
   const said = lines.length === 0 ? why : lines.map((line) => cleanLine(line)).join(' / ');
   return new TunnelError('SUPERVISOR_UNREACHABLE', `Cannot start the supervisor: ${said}`, {
     hint: `Its output is in ${output.file}; \`tunnel daemon run\` shows it here.`,

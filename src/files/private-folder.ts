@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { TunnelError } from '../model/failure.ts';
-import { fileReason } from './file-error.ts';
+import { errorCode, fileReason } from './file-error.ts';
 
 /**
  * Makes the folder, with the ones above it, readable by its owner alone; or proves that the one there is so. A folder of
@@ -9,10 +9,7 @@ import { fileReason } from './file-error.ts';
  * @throws FILE where it is a link, a file, or somebody else's: whoever owns it could read or replace what we put there
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
-  const unmade: unknown = await mkdir(path, { recursive: true, mode: 0o700 }).then(
-    () => undefined,
-    (error: unknown) => error, // something is in the way: what it is says more than that it is
-  );
+  const unmade = await make(path);
   const facts = await lstat(path).catch((error: unknown) => {
     throw cannot(path, fileReason(unmade ?? error), unmade ?? error);
   });
@@ -21,6 +18,21 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   if (facts.uid !== userInfo().uid) throw cannot(path, `it belongs to another user (uid ${facts.uid})`);
   if ((facts.mode & 0o077) !== 0) await shut(path);
+}
+
+/** @returns why it could not be made: what is in the way says more than that something is; undefined where it is there now */
+async function make(path: string): Promise<unknown> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return undefined;
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') return error;
+  }
+  // Node's recursive mkdir says ENOENT for a file system that is read-only; the plain one says so.
+  return mkdir(path, { mode: 0o700 }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 }
 
 async function shut(path: string): Promise<void> {
@@ -32,6 +44,9 @@ async function shut(path: string): Promise<void> {
 }
 
 function cannot(path: string, why: string, cause?: unknown): TunnelError {
-  const hint = 'Move it away, or name another place with TUNNEL_HOME.';
+  const remedy = ['EROFS', 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM'].includes(errorCode(cause))
+    ? 'See that it can be written'
+    : 'Move it away';
+  const hint = `${remedy}, or name another place with TUNNEL_HOME.`;
   return new TunnelError('FILE', `Cannot use the folder ${path}: ${why}`, { cause, hint });
 }
