@@ -47,7 +47,19 @@ const FAULTS: readonly Fault[] = [
   { name: 'path resets', strike: ({ path }) => path.reset() },
   { name: 'path refuses', strike: ({ path }) => path.refuse(), mend: ({ path }) => path.heal() },
   { name: 'path is slow', strike: ({ path }) => path.throttle(200_000), mend: ({ path }) => path.heal() },
-  { name: 'sshd dies', strike: ({ sshd }) => sshd.kill(), mend: ({ sshd }) => sshd.start() },
+  {
+    name: 'sshd dies',
+    // The path goes with it, as a dead host's port does: a path that took connections for a server that is not there would
+    // use up the six tries without a login that a server may see in 30 s.
+    strike: async ({ path, sshd }) => {
+      await path.refuse();
+      await sshd.kill();
+    },
+    mend: async ({ path, sshd }) => {
+      await sshd.start();
+      await path.heal();
+    },
+  },
   { name: 'sshd freezes', strike: ({ sshd }) => sshd.freeze(), mend: ({ sshd }) => sshd.thaw() },
   { name: 'sshd cuts sessions', strike: ({ sshd }) => sshd.killSessions() },
   {
