@@ -2,12 +2,21 @@ import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import { boundQueues } from './compat/channel-memory.ts';
+import { windowKeeper } from './compat/channel-window.ts';
 import type { Held, Uplink } from './uplink.ts';
+import type { WindowGrowth } from './window-growth.ts';
 
 /** What we use of an ssh2 channel: a stream whose `close` sends SSH_MSG_CHANNEL_CLOSE. */
 export interface Ssh2Channel extends Duplex {
   readonly stderr?: object;
   close(): void;
+}
+
+/** How a channel's receive window grows, and what it is measured by. */
+export interface ChannelWindow {
+  readonly growth: WindowGrowth;
+  /** The shortest one seen on this connection; undefined before the first. */
+  readonly roundTripMs: () => number | undefined;
 }
 
 /** Bytes that a channel queues on top of the SSH window, in each direction. */
@@ -21,6 +30,8 @@ export class SshChannel implements Channel, Held {
   readonly #stream: Ssh2Channel;
   readonly #uplink: Uplink;
   readonly #onGone: (channel: SshChannel) => void;
+  readonly #window: ChannelWindow | undefined;
+  readonly #widen: (() => void) | undefined;
   #sink: ChannelSink | undefined;
   /** `open` → `closed` (told or to be told to the sink); nothing goes to ssh2 or the sink afterwards. */
   #state: 'open' | 'closed' = 'open';
@@ -29,11 +40,16 @@ export class SshChannel implements Channel, Held {
   #held = false;
   #paused = false;
 
-  /** @param onGone called once when the channel holds nothing of the connection any more */
-  constructor(stream: Ssh2Channel, uplink: Uplink, onGone: (channel: SshChannel) => void) {
+  /**
+   * @param onGone called once when the channel holds nothing of the connection any more
+   * @param window undefined leaves the window to ssh2
+   */
+  constructor(stream: Ssh2Channel, uplink: Uplink, onGone: (channel: SshChannel) => void, window?: ChannelWindow) {
     this.#stream = stream;
     this.#uplink = uplink;
     this.#onGone = onGone;
+    this.#window = window;
+    this.#widen = window === undefined ? undefined : windowKeeper(stream, window.growth);
     boundQueues(stream, QUEUE_BYTES);
     stream.on('error', (error) => this.#close(asTunnelError(error)));
     stream.on('close', () => this.#close());
@@ -51,7 +67,9 @@ export class SshChannel implements Channel, Held {
       if (this.#state === 'open') sink.end();
     });
     this.#stream.on('data', (chunk: Buffer) => {
-      if (this.#state === 'open') sink.data(chunk);
+      if (this.#state !== 'open') return;
+      sink.data(chunk);
+      this.#took(chunk.length);
     });
     if (this.#paused) this.#stream.pause();
   }
@@ -113,6 +131,12 @@ export class SshChannel implements Channel, Held {
     if (this.#uplink.full) this.#uplink.hold(this);
   }
 
+  #took(bytes: number): void {
+    if (this.#window === undefined) return;
+    this.#window.growth.took(bytes, performance.now(), this.#window.roundTripMs());
+    this.#widen?.();
+  }
+
   readonly #written = (): void => {
     if (this.#held) this.release();
   };
@@ -123,6 +147,7 @@ export class SshChannel implements Channel, Held {
     this.#state = 'closed';
     this.#error = error;
     this.#uplink.forget(this);
+    this.#window?.growth.close();
     this.#stream.close();
     this.#stream.resume(); // else ssh2 never emits 'close', and never frees what it has queued
     this.#onGone(this);

@@ -7,6 +7,7 @@ import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
 import type { Ssh2Channel } from './channel.ts';
+import { DataPath, type Levers } from './data-path.ts';
 import { Deadline } from './deadline.ts';
 import { dialSocket } from './dial-socket.ts';
 import { abortFailure, jumpFailure, openFailure } from './failures.ts';
@@ -33,6 +34,8 @@ export interface DialOptions {
   readonly readSecret: SecretReader;
   /** The known_hosts files themselves, unless a test has others. */
   readonly hostKeys?: HostKeyStore;
+  /** What of the data path is off; for tests and the bench. */
+  readonly levers?: Partial<Levers>;
 }
 
 const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
@@ -42,23 +45,29 @@ const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
  * that logged in, so that a reconnect asks nobody.
  */
 export function createDial(options: DialOptions): Dial {
-  const keyRing = new KeyRing();
-  return (request) => new ChainDial(request, options, keyRing).run();
+  const shared = { keyRing: new KeyRing(), dataPath: new DataPath(options.levers) };
+  return (request) => new ChainDial(request, options, shared).run();
+}
+
+/** What all dials of a supervisor have in common. */
+interface Shared {
+  readonly keyRing: KeyRing;
+  readonly dataPath: DataPath;
 }
 
 /** One attempt to connect through all hops. Leaves nothing open when it rejects. */
 class ChainDial {
   readonly #request: DialRequest;
   readonly #options: DialOptions;
-  readonly #keyRing: KeyRing;
+  readonly #shared: Shared;
   readonly #hops: HopConnection[] = [];
   /** The stream on the network, which counts what it read. */
   #base: Socket | ProxyCommand | undefined;
 
-  constructor(request: DialRequest, options: DialOptions, keyRing: KeyRing) {
+  constructor(request: DialRequest, options: DialOptions, shared: Shared) {
     this.#request = request;
     this.#options = options;
-    this.#keyRing = keyRing;
+    this.#shared = shared;
   }
 
   async run(): Promise<Transport> {
@@ -72,7 +81,8 @@ class ChainDial {
       const base = this.#base;
       const countReceived = (): number => base?.bytesRead ?? 0;
       this.#rekey(countReceived);
-      return new SshTransport({ hops: this.#hops, last, channelMs: timeouts.channelMs, countReceived });
+      const { dataPath } = this.#shared;
+      return new SshTransport({ hops: this.#hops, last, channelMs: timeouts.channelMs, countReceived, dataPath });
     } catch (error) {
       const reason = signal.aborted ? abortFailure(signal) : asFailure(error);
       for (const hop of this.#hops.toReversed()) hop.destroy(reason);
@@ -102,7 +112,9 @@ class ChainDial {
       const stream = await this.#stream(hop, name, giveUp.signal);
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();
-      this.#hops.push(await HopConnection.open(context, { stream, hostKey, connectDeadline, startLogin, giveUp }));
+      const { dataPath } = this.#shared;
+      const start = { stream, hostKey, dataPath, connectDeadline, startLogin, giveUp };
+      this.#hops.push(await HopConnection.open(context, start));
     } catch (error) {
       throw this.#commandFailure(name) ?? (giveUp.signal.aborted ? abortFailure(giveUp.signal) : error);
     } finally {
@@ -166,7 +178,7 @@ class ChainDial {
       name,
       subject: passwordSubject(hop),
       signal,
-      keyRing: this.#keyRing,
+      keyRing: this.#shared.keyRing,
       agentSocket,
       onNote,
       untimed,

@@ -7,6 +7,7 @@ import { silenceWhenDead } from './compat/dead-protocol.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
 import { protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
+import type { DataPath } from './data-path.ts';
 import type { Deadline } from './deadline.ts';
 import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
 import type { HopContext } from './hop-context.ts';
@@ -17,6 +18,7 @@ import { Login } from './login.ts';
 export interface HopStart {
   readonly stream: Duplex;
   readonly hostKey: HostKeyCheck;
+  readonly dataPath: DataPath;
   /** Ends when the key exchange is done. */
   readonly connectDeadline: Deadline;
   /** Makes the deadline of the login, which begins then. */
@@ -132,6 +134,7 @@ export class HopConnection {
         authHandler: (_methods, _partial, next) => this.#nextAttempt(next),
       });
       const protocol = this.protocol;
+      this.notes.push(...this.#start.dataPath.prepare(protocol, this.stream));
       silenceWhenDead(protocol);
       sendOfferedKeys(protocol);
       this.#login = new Login(this.#context, watchLogin(protocol), (error) => this.destroy(error));

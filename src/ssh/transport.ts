@@ -5,8 +5,10 @@ import { TunnelError } from '../model/failure.ts';
 import { SshChannel, type Ssh2Channel } from './channel.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
+import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
 import { Uplink } from './uplink.ts';
+import { WindowGrowth } from './window-growth.ts';
 
 /** How long a goodbye may take before the socket is simply closed. */
 const GOODBYE_MS = 1_000;
@@ -18,6 +20,7 @@ export interface TransportParts {
   readonly channelMs: number;
   /** Bytes read from the network. */
   readonly countReceived: () => number;
+  readonly dataPath: DataPath;
 }
 
 /** A Transport over the last of a chain of ssh2 clients. Whatever ends one hop ends it all, once, with one reason. */
@@ -31,6 +34,8 @@ export class SshTransport implements Transport {
   readonly #closedCallbacks: ((reason: TunnelError) => void)[] = [];
   /** Who takes connections that the server accepts, by the bind address in the server's words. */
   readonly #incoming = new Map<string, OnIncoming>();
+  /** The shortest one seen: what waits in queues is not the path's. */
+  #roundTripMs: number | undefined;
   #ended: TunnelError | undefined;
   #closing: NodeJS.Timeout | undefined;
 
@@ -53,13 +58,17 @@ export class SshTransport implements Transport {
         'CHANNEL_TIMEOUT',
         `Cannot reach ${formatEndpoint(target)} from ${this.#name}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
       );
+    const sentMs = performance.now();
     return this.#request<Ssh2Channel>(
       signal,
       late,
       (done) => openChannel(this.#client, target, originator, done),
       (error) => openFailure(target, this.#name, error),
       discard,
-    ).then((stream) => this.#adopt(stream));
+    ).then((stream) => {
+      this.#sawRoundTrip(performance.now() - sentMs);
+      return this.#adopt(stream);
+    });
   }
 
   async requestForward(bind: Endpoint, onChannel: OnIncoming, signal: AbortSignal): Promise<Endpoint> {
@@ -97,7 +106,9 @@ export class SshTransport implements Transport {
       // Any answer is an answer: sshd knows no such request and says REQUEST_FAILURE.
       requestQueueOf(this.#client).push(() => {
         this.#waiting.delete(reject);
-        resolve(performance.now() - sentMs);
+        const roundTripMs = performance.now() - sentMs;
+        this.#sawRoundTrip(roundTripMs);
+        resolve(roundTripMs);
       });
       this.#parts.last.protocol.ping();
     });
@@ -164,10 +175,17 @@ export class SshTransport implements Transport {
   }
 
   #adopt(stream: Ssh2Channel): SshChannel {
-    const channel = new SshChannel(stream, this.#uplink, (gone) => this.#channels.delete(gone));
+    const { levers, windows } = this.#parts.dataPath;
+    const window = { growth: new WindowGrowth(windows), roundTripMs: () => this.#roundTripMs };
+    const gone = (channel: SshChannel): void => void this.#channels.delete(channel);
+    const channel = new SshChannel(stream, this.#uplink, gone, levers.windows ? window : undefined);
     if (this.#ended === undefined) this.#channels.add(channel);
     else channel.lost(this.#ended);
     return channel;
+  }
+
+  #sawRoundTrip(milliseconds: number): void {
+    this.#roundTripMs = Math.min(milliseconds, this.#roundTripMs ?? Infinity);
   }
 
   #listen(): void {

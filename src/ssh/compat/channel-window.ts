@@ -1,0 +1,50 @@
+import { createRequire } from 'node:module';
+import type { Duplex } from 'node:stream';
+import { BASE_WINDOW_BYTES, type WindowGrowth } from '../window-growth.ts';
+
+const internals: unknown = createRequire(import.meta.url)('ssh2/lib/Channel.js');
+
+/** Whether this ssh2 gives windows as we know it to; else they are left to it. */
+export const windowsAreKnown: boolean =
+  member(internals, 'MAX_WINDOW') === BASE_WINDOW_BYTES &&
+  member(internals, 'WINDOW_THRESHOLD') === BASE_WINDOW_BYTES / 2;
+
+/** What of an ssh2 channel is used here. */
+interface WindowedChannel {
+  readonly incoming: { window: number };
+  readonly outgoing: { readonly id: number; readonly state: string };
+  readonly _client: { readonly _protocol: { channelWindowAdjust(channel: number, bytes: number): void } };
+}
+
+/**
+ * Tells the server of the room that a channel's reader made. ssh2 1.17.0 knows windows of 2 MiB only and widens them when
+ * half is used; it stays silent as long as they are wider.
+ * @returns to be called when the reader took something; undefined where this ssh2 has another inside
+ */
+export function windowKeeper(channel: Duplex, growth: WindowGrowth): (() => void) | undefined {
+  if (!isWindowed(channel)) return undefined;
+  const { incoming, outgoing, _client } = channel;
+  return () => {
+    const bytes = growth.due(incoming.window, channel.readableLength);
+    // A channel that is closing needs none, and sshd ends the connection over one for a channel that it has forgotten.
+    if (bytes === 0 || (outgoing.state !== 'open' && outgoing.state !== 'eof')) return;
+    incoming.window += bytes;
+    _client._protocol.channelWindowAdjust(outgoing.id, bytes);
+  };
+}
+
+function isWindowed(channel: object): channel is WindowedChannel & Duplex {
+  const incoming = member(channel, 'incoming');
+  const outgoing = member(channel, 'outgoing');
+  const protocol = member(member(channel, '_client'), '_protocol');
+  return (
+    typeof member(incoming, 'window') === 'number' &&
+    typeof member(outgoing, 'id') === 'number' &&
+    typeof member(outgoing, 'state') === 'string' &&
+    typeof member(protocol, 'channelWindowAdjust') === 'function'
+  );
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}

@@ -1,0 +1,41 @@
+import type { Duplex } from 'node:stream';
+import { windowsAreKnown } from './compat/channel-window.ts';
+import { buildInSlab } from './compat/packet-slab.ts';
+import { SlabPool } from './slab-pool.ts';
+import { WriteBatch } from './write-batch.ts';
+import { WindowBudget } from './window-growth.ts';
+
+/** What makes the data path quick. All on; tests and the bench switch them off to see what each is for. */
+export interface Levers {
+  /** Packets built in place, and one write a turn. */
+  readonly slab: boolean;
+  /** Large reads of the SSH socket, into buffers that are used again. */
+  readonly largeReads: boolean;
+  /** Receive windows that grow with the path. */
+  readonly windows: boolean;
+}
+
+const ALL: Levers = { slab: true, largeReads: true, windows: true };
+
+/** What the connections of one supervisor share to move bytes. */
+export class DataPath {
+  readonly levers: Levers;
+  readonly windows = new WindowBudget();
+  readonly #slabs = new SlabPool();
+
+  constructor(levers: Partial<Levers> = {}) {
+    const wanted = { ...ALL, ...levers };
+    this.levers = { ...wanted, windows: wanted.windows && windowsAreKnown };
+  }
+
+  /**
+   * Makes a connection quick. Call between ssh2's `connect` and its first packet.
+   * @returns what a person should know: which part of it this ssh2 does not allow
+   */
+  prepare(protocol: object, stream: Duplex): string[] {
+    const notes = windowsAreKnown ? [] : ['another ssh2 than 1.17.0: receive windows do not grow'];
+    if (this.levers.slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
+      notes.push('another ssh2 than 1.17.0: uploads cost more');
+    return notes;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * `npm run bench:levers`: what each lever of the data path gives, in CPU seconds a GB (of the client) and MB/s, with one lever off
+ * at a time. All variants are up at once and take turns; read the ratios to "all on" of the same run.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Levers } from '../../src/ssh/data-path.ts';
+import { startSshd, type TestSshd } from '../support/sshd.ts';
+import { delayLine } from './delay.ts';
+import type { LeverTunnelOptions } from './lever-tunnel.ts';
+import { cpuSeconds, download, residentMb, upload } from './measure.ts';
+import { median } from './report.ts';
+
+interface Variant {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  stop(): void;
+}
+
+const quick = process.argv.includes('--quick');
+const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
+const ROUNDS = quick ? 3 : 5;
+const BYTES = (quick ? 300 : 1_000) * 1e6;
+const CIPHER = 'aes128-gcm@openssh.com';
+
+const VARIANTS: Readonly<Record<string, Partial<Levers>>> = {
+  'all on': {},
+  'slab off': { slab: false },
+  'large reads off': { largeReads: false },
+  'windows off': { windows: false },
+  'all off': { slab: false, largeReads: false, windows: false },
+};
+
+const LOADS: Readonly<Record<string, { readonly far: boolean; move(port: number): Promise<number> }>> = {
+  'down x1': { far: false, move: (port) => download(port, BYTES) },
+  'up x1': { far: false, move: (port) => upload(port, BYTES) },
+  'down x16': { far: false, move: (port) => download(port, BYTES, 16) },
+  'up x16': { far: false, move: (port) => upload(port, BYTES, 16) },
+  'up x64': { far: false, move: (port) => upload(port, BYTES, 64) },
+  'down x1, 100 ms': { far: true, move: (port) => download(port, quick ? 50e6 : 300e6) },
+};
+
+async function start(name: string, sshd: TestSshd, sshPort: number, targetPort: number): Promise<Variant> {
+  const { user, identityFile, knownHostsFile } = sshd;
+  const levers = VARIANTS[name] ?? {};
+  const options: LeverTunnelOptions = {
+    ...{ levers, cipher: CIPHER, sshPort, user, identityFile, knownHostsFile, targetPort },
+  };
+  const child = spawn(process.execPath, ['--import', 'tsx', 'test/bench/lever-tunnel.ts', JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return { name, port: Number(line.toString()), pid: child.pid ?? 0, stop: () => void child.kill('SIGTERM') };
+}
+
+async function compare(
+  load: (typeof LOADS)[string],
+  variants: readonly Variant[],
+): Promise<Map<string, { rate: number[]; cpu: number[] }>> {
+  const found = new Map(variants.map(({ name }) => [name, { rate: new Array<number>(), cpu: new Array<number>() }]));
+  for (let round = -1; round < ROUNDS; round += 1) {
+    for (const variant of round % 2 === 0 ? variants : [...variants].reverse()) {
+      const before = cpuSeconds([variant.pid]);
+      const rate = await load.move(variant.port);
+      const cpu = (cpuSeconds([variant.pid]) - before) / (BYTES / 1e9);
+      if (round < 0) continue;
+      found.get(variant.name)?.rate.push(rate);
+      found.get(variant.name)?.cpu.push(cpu);
+    }
+  }
+  return found;
+}
+
+async function main(): Promise<void> {
+  const generator = spawn(process.execPath, ['--import', 'tsx', 'test/bench/generator.ts'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(generator.stdout, 'data')) as [Buffer];
+  const targetPort = Number(line.toString());
+  const sshd = await startSshd({ config: ['LogLevel ERROR'] });
+  const delay = await delayLine(sshd.port, 50);
+  const variants: Variant[] = [];
+  try {
+    process.stdout.write(
+      '| load | variant | MB/s | ratio | CPU s/GB | ratio | resident MB |\n| --- | --- | --- | --- | --- | --- | --- |\n',
+    );
+    for (const far of [false, true]) {
+      const loads = Object.entries(LOADS).filter(
+        ([name, load]) => load.far === far && (only === undefined || name === only),
+      );
+      if (loads.length === 0) continue;
+      for (const name of Object.keys(VARIANTS))
+        variants.push(await start(name, sshd, far ? delay.port : sshd.port, targetPort));
+      for (const [name, load] of loads) printLoad(name, await compare(load, variants), variants);
+      for (const variant of variants.splice(0)) variant.stop();
+    }
+  } finally {
+    for (const variant of variants) variant.stop();
+    delay.close();
+    await sshd.stop();
+    generator.kill('SIGTERM');
+  }
+}
+
+function printLoad(
+  load: string,
+  found: Map<string, { rate: number[]; cpu: number[] }>,
+  variants: readonly Variant[],
+): void {
+  const whole = found.get('all on');
+  const [rate, cpu] = [median(whole?.rate ?? []), median(whole?.cpu ?? [])];
+  for (const { name, pid } of variants) {
+    const one = found.get(name);
+    const [ownRate, ownCpu] = [median(one?.rate ?? []), median(one?.cpu ?? [])];
+    const cells = [load, name, ownRate.toFixed(0), (ownRate / rate).toFixed(2)];
+    process.stdout.write(
+      `| ${[...cells, ownCpu.toFixed(2), (ownCpu / cpu).toFixed(2), residentMb([pid]).toFixed(0)].join(' | ')} |\n`,
+    );
+  }
+}
+
+await main();

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import ssh2, { type Client } from 'ssh2';
+import { TunnelError } from '../../src/model/failure.ts';
+import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
+import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
+import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
+import { protocolOf } from '../../src/ssh/compat/protocol.ts';
+import { createDial } from '../../src/ssh/dial.ts';
+import type { Levers } from '../../src/ssh/data-path.ts';
+import { SlabPool } from '../../src/ssh/slab-pool.ts';
+import { WindowBudget, WindowGrowth } from '../../src/ssh/window-growth.ts';
+import { WriteBatch } from '../../src/ssh/write-batch.ts';
+import { faultyPath } from '../support/faulty-path.ts';
+import { ALWAYS, aRequest, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
+import { startScriptedServer } from '../support/ssh-server.ts';
+import { startSshd, type TestSshd } from '../support/sshd.ts';
+import { TcpTarget } from '../support/tcp-target.ts';
+
+const MIB = 1024 * 1024;
+
+let sshd: TestSshd;
+beforeAll(async () => {
+  sshd = await startSshd({ config: ['LogLevel ERROR'] });
+});
+afterAll(() => sshd.stop());
+
+/** A bare ssh2 client with this cipher. */
+async function readyClient(port: number, cipher: string): Promise<Client> {
+  const client = new ssh2.Client();
+  onTestFinished(() => void client.destroy());
+  client.on('error', () => undefined);
+  const list = [cipher] as ssh2.CipherAlgorithm[];
+  client.connect({ host: '127.0.0.1', port, username: 'tester', password: 'any', algorithms: { cipher: list } });
+  await once(client, 'ready');
+  return client;
+}
+
+test.each([
+  ['aes128-gcm@openssh.com', 16],
+  ['chacha20-poly1305@openssh.com', 16],
+  ['aes128-ctr', 32],
+])('the packets of %s are laid out as ssh2 itself does', async (cipher, tagBytes) => {
+  await using server = await startScriptedServer();
+  const client = await readyClient(server.port, cipher);
+
+  const layout = packetLayout(Reflect.get(protocolOf(client), '_cipher'));
+
+  expect(layout?.tagBytes).toBe(tagBytes);
+  expect(layout?.padding).toHaveLength(16);
+});
+
+test('another ssh2 is left as it is, and a person is told', () => {
+  const stream = new PassThrough();
+  const batch = WriteBatch.over(stream, new SlabPool());
+  expect(buildInSlab({ channelData: () => undefined }, batch)).toBe(false);
+  expect(packetLayout({ allocPacket: () => Buffer.alloc(64), _instance: {} })).toBeUndefined();
+  expect(packetLayout(undefined)).toBeUndefined();
+  expect(windowKeeper(new PassThrough(), new WindowGrowth(new WindowBudget()))).toBeUndefined();
+  expect(windowsAreKnown).toBe(true);
+});
+
+test('a long path is filled: the window grows with the round trip', { timeout: 30_000 }, async () => {
+  const bytes = 16 * MIB;
+  const chunk = Buffer.alloc(bytes, 'x');
+  const target = await TcpTarget.start((socket) => void socket.end(chunk));
+  await using path = await faultyPath(sshd.port);
+  path.delay(75);
+  onTestFinished(() => target.close());
+
+  const fixedMs = await downloadMs(path.port, target.port, bytes, { windows: false });
+  const growingMs = await downloadMs(path.port, target.port, bytes, {});
+
+  expect(growingMs).toBeLessThan(fixedMs * 0.7);
+});
+
+async function downloadMs(sshPort: number, port: number, bytes: number, levers: Partial<Levers>): Promise<number> {
+  const dial = createDial({ readSecret: () => Promise.resolve(undefined), levers });
+  const transport = await dial(aRequest([sshdHop(sshd, { port: sshPort })]).request);
+  try {
+    await transport.ping();
+    const startedMs = performance.now();
+    const channel = await transport.openDirect({ kind: 'tcp', host: '127.0.0.1', port }, NOBODY, ALWAYS);
+    const heard = listenTo(channel);
+    channel.end();
+    await heard.closed;
+    expect(heard.bytes()).toBe(bytes);
+    return performance.now() - startedMs;
+  } finally {
+    transport.destroy(new TunnelError('STOPPED', 'The test is over'));
+  }
+}
