@@ -30,7 +30,7 @@ export class ProxyCommand extends Duplex {
       if (!this.push(chunk)) stdout.pause();
     });
     stdout.on('end', () => this.#finish());
-    stdin.on('error', (error: Error) => this.destroy(error)); // EPIPE: the command closed its stdin or ended
+    stdin.on('error', (error: Error) => this.#broken(error)); // EPIPE: the command closed its stdin or ended
     stdout.on('error', (error: Error) => this.destroy(error));
     stderr.setEncoding('utf8').on('data', (text: string) => this.#hear(text, onNote));
     stderr.on('error', () => undefined); // its text is a courtesy; the end of the command is told by `exit`
@@ -88,6 +88,12 @@ export class ProxyCommand extends Duplex {
     };
     if (this.exitReason === undefined) setTimeout(end, EXIT_WAIT_MS).unref();
     else end();
+  }
+
+  /** A command that has ended refuses what is written to it before its exit status is told, and that says more. */
+  #broken(error: Error): void {
+    if (this.exitReason === undefined) setTimeout(() => this.destroy(error), EXIT_WAIT_MS).unref();
+    else if (!this.#child.stdout.readableEnded) this.destroy(error);
   }
 
   #hear(text: string, onNote: (message: string) => void): void {
