@@ -11,6 +11,7 @@ import type { Dial } from './link/transport.ts';
 import { TunnelError } from './model/failure.ts';
 import type { Plan } from './model/plan.ts';
 import { EventLog } from './observe/log.ts';
+import type { ReadSecret } from './secrets/read.ts';
 import { parseProfile } from './profile/parse.ts';
 import { bindConflicts } from './plan/conflicts.ts';
 import type { NoteLevel, SupervisorDeps } from './supervisor/deps.ts';
@@ -40,7 +41,8 @@ export function compose({
   ...options
 }: ComposeOptions = {}): SupervisorDeps {
   const notes = new Notes();
-  const engine = composeEngine(() => loadDial(paths, env, (message) => notes.say('warn', message)));
+  const secrets = lazily(() => loadSecrets(paths, env, (message) => notes.say('warn', message)));
+  const engine = composeEngine(() => loadDial(secrets));
   const { clock } = engine;
   const { logFile } = paths;
   return {
@@ -49,6 +51,10 @@ export function compose({
     resolve: planResolver(paths, { env }),
     listNames: profileLister(paths),
     refuseConflicts,
+    readPassword: async (subject, source) => {
+      const deadline = AbortSignal.timeout(PASSWORD_DEADLINE_MS);
+      return (await secrets())({ kind: 'password', subject }, source, deadline, nobody);
+    },
     store: new StateFile(paths.wantedFile),
     log:
       options.log === false
@@ -72,14 +78,37 @@ export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelS
   return new TunnelSupervisor(compose({ paths, version, env }));
 }
 
-async function loadDial(paths: Paths, env: Env, onNote: (message: string) => void): Promise<Dial> {
-  const [{ createDial }, { storedSecrets }, { DAEMON_DEADLINE_MS }] = await Promise.all([
-    import('./ssh/dial.ts'),
+/** A vault that is locked is opened by a login, a key file or `tunnel secret`; a proxy's client is no person to ask. */
+const nobody = (): Promise<never> =>
+  Promise.reject(new TunnelError('SECRET_STORE', 'Cannot read the password for proxy clients: the vault is locked'));
+
+/** A `command` that never answers must not keep a proxy's clients waiting for ever. */
+const PASSWORD_DEADLINE_MS = 30_000;
+
+/** Called again after it failed, never again once it served. */
+function lazily<T>(load: () => Promise<T>): () => Promise<T> {
+  let loaded: Promise<T> | undefined;
+  return () => {
+    loaded ??= load().catch((error: unknown) => {
+      loaded = undefined;
+      throw error;
+    });
+    return loaded;
+  };
+}
+
+async function loadSecrets(paths: Paths, env: Env, onNote: (message: string) => void): Promise<ReadSecret> {
+  const [{ storedSecrets }, { DAEMON_DEADLINE_MS }] = await Promise.all([
     import('./compose-secrets.ts'),
     import('./secrets/keychain.ts'),
   ]);
+  return storedSecrets({ paths, env, keychainMs: DAEMON_DEADLINE_MS, onNote });
+}
+
+async function loadDial(secrets: () => Promise<ReadSecret>): Promise<Dial> {
+  const [{ createDial }, readSecret] = await Promise.all([import('./ssh/dial.ts'), secrets()]);
   return createDial({
-    readSecret: storedSecrets({ paths, env, keychainMs: DAEMON_DEADLINE_MS, onNote }),
+    readSecret,
     hostKeys: { read: readKnownHosts, append: appendKnownHost },
   });
 }

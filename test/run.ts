@@ -21,7 +21,12 @@ const folders = SUITES[suite];
 if (folders === undefined) fail(`There is no suite ${suite}; there are: ${Object.keys(SUITES).join(', ')}`);
 if (NEED_ROOT.includes(suite) && getuid?.() !== 0) fail(`This suite needs root: sudo npm run test:${suite}`);
 
-install(['openssh-server', 'openssh-client', ...(NEED_ROOT.includes(suite) ? folders.flatMap(packagesNamedIn) : [])]);
+install([
+  'openssh-server',
+  'openssh-client',
+  'curl',
+  ...(NEED_ROOT.includes(suite) ? folders.flatMap(packagesNamedIn) : []),
+]);
 if (suite === 'interop') prepareTrixie();
 const vitest = spawnSync(
   process.execPath,
@@ -59,6 +64,7 @@ function install(packages: readonly string[]): void {
 
 function isInstalled(name: string): boolean {
   if (name === 'openssh-server') return existsSync('/usr/sbin/sshd');
+  if (name === 'curl') return existsSync('/usr/bin/curl');
   if (name === 'openssh-client') return existsSync('/usr/bin/ssh');
   const asked = spawnSync('dpkg-query', ['-W', '-f', '${Status}', name], { encoding: 'utf8' });
   return asked.status === 0 && asked.stdout.includes('ok installed');

@@ -163,11 +163,14 @@ async function logIn(plan: Plan, needs: CheckNeeds): Promise<Login> {
   }
 }
 
+/** Where each client names its own target there is none to prove. */
 async function* proveForward(
-  { name, target }: ForwardPlan,
+  forward: ForwardPlan,
   transport: Transport,
   needs: CheckNeeds,
 ): AsyncGenerator<CheckStep, void> {
+  if (forward.kind !== 'local') return;
+  const { name, target } = forward;
   const timed = timer(needs);
   const place = `${name}: ${formatEndpoint(target)}`;
   let channel: Channel | undefined;

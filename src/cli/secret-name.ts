@@ -8,6 +8,8 @@ import { formatHop } from '../model/hop-spec.ts';
 /** The server that a word names: by ssh_config, or a profile's. */
 export type ServerOf = (word: string) => Promise<Pick<HopPlan, 'user' | 'host' | 'port'>>;
 
+/** `alice@web/localhost:1080`: what clients of a proxy of the profile `web` log in with. */
+const PROXY_CLIENT = /^[^/\s]+@[a-z0-9][a-z0-9._-]*\/\S+$/;
 const KINDS = ['password', 'passphrase', 'totp'] as const;
 
 /**
@@ -28,12 +30,14 @@ export async function secretName(words: readonly string[], cwd: string, serverOf
 function guessKind(word: string): SecretName['kind'] {
   if (KINDS.some((known) => known === word))
     throw usage(`Cannot store a ${word}: of what? Name a server or a key file`);
+  if (PROXY_CLIENT.test(word)) return 'password';
   return /[/\\]/.test(word) ? 'passphrase' : 'password';
 }
 
 async function subjectOf(kind: SecretName['kind'], word: string, cwd: string, serverOf: ServerOf): Promise<string> {
   if (word === '') throw usage('Cannot store a secret: name what it is for');
   if (kind === 'passphrase') return word.startsWith('~/') ? join(homedir(), word.slice(2)) : resolve(cwd, word);
+  if (PROXY_CLIENT.test(word)) return word;
   return formatHop(await serverOf(word)); // with its port always, as a login asks for its password
 }
 

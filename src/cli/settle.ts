@@ -95,11 +95,12 @@ function judgeTrying(tunnel: TunnelStatus): Verdict {
   return { kind: 'trying', failure: failure(tunnel.name, tunnel.lastError) };
 }
 
-/** A forward that cannot be bound here (6) or is refused there (8): the others may serve, but this is no `up`. */
+/** A forward that cannot be bound here (6), is refused there (8) or has failed: the others may serve, but this is no `up`. */
 function forwardFault(tunnel: TunnelStatus): ForwardStatus | undefined {
   return tunnel.forwards.find(
     ({ state, lastError }) =>
-      lastError !== null && state !== 'up' && state !== 'idle' && [6, 8].includes(exitOf(lastError.code)),
+      lastError !== null &&
+      (state === 'failed' || (state !== 'up' && state !== 'idle' && [6, 8].includes(exitOf(lastError.code)))),
   );
 }
 

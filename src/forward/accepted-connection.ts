@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import type { Channel, Originator } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
+import { formatEndpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import { abortReason } from './abort-reason.ts';
 import { watchHeldClient } from './client-watch.ts';
+import { SocketParley } from './parley.ts';
 import { resetOrDestroy } from './reset.ts';
-import type { Bargain, Route } from './route.ts';
+import { CLIENT_GONE, type Bargain, type Route } from './route.ts';
 import { Splice, type SpliceEnding } from './splice.ts';
 
 export interface ConnectionOptions {
@@ -32,9 +34,6 @@ export type Outcome =
 /** These the target or its server decided: the client sees what ssh would show it. Others are losses: a reset. */
 const ANSWERED: ReadonlySet<FailureCode> = new Set(['TARGET_REFUSED', 'TARGET_PROHIBITED', 'NAME_UNRESOLVED']);
 
-/** A client that goes away while it waits is no failure: its reason never leaves this file. */
-const GONE = new TunnelError('STOPPED', 'The client has gone');
-
 /** One accepted socket from accept to the end of both directions. Owns the socket. */
 export class AcceptedConnection {
   readonly client: string;
@@ -42,11 +41,14 @@ export class AcceptedConnection {
   readonly #acceptedMs: number;
   readonly #abort = new AbortController();
   #queued: boolean;
+  readonly #parley: SocketParley;
+  #bargain: Bargain | undefined;
   #splice: Splice | undefined;
 
   constructor(options: ConnectionOptions) {
     this.client = options.client;
     this.#options = options;
+    this.#parley = new SocketParley(options.socket);
     this.#acceptedMs = options.clock.nowMs();
     this.#queued = options.turn !== null;
   }
@@ -59,6 +61,11 @@ export class AcceptedConnection {
   /** It waits for others to leave, and for nothing else so far. */
   get queued(): boolean {
     return this.#queued;
+  }
+
+  /** Where it leads, once that is agreed. */
+  get target(): string {
+    return this.#bargain === undefined ? this.#options.route.label : formatEndpoint(this.#bargain.target);
   }
 
   /** From the target to the client. */
@@ -99,21 +106,21 @@ export class AcceptedConnection {
     const { socket, route, clock, holdMs, originator } = this.#options;
     const { signal } = this.#abort;
     const stopWatching = watchHeldClient(socket, {
-      gone: () => this.#abort.abort(GONE),
+      gone: () => this.#abort.abort(CLIENT_GONE),
       silentEnd: () => this.#silentEnd(),
     });
     let stopBudget = (): void => undefined;
-    let bargain: Bargain | undefined;
     try {
       if (this.#options.turn !== null) await this.#turnCome(this.#options.turn);
       stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
-      bargain = await route.negotiate(socket, signal);
+      const bargain = await route.negotiate(this.#parley, signal);
+      this.#bargain = bargain;
       const channel = await route.dial(bargain.target, originator, signal);
       bargain.opened?.();
       return channel;
     } catch (thrown) {
       const error = asTunnelError(signal.aborted ? signal.reason : thrown);
-      if (error !== GONE) bargain?.failed?.(error);
+      if (error !== CLIENT_GONE) this.#bargain?.failed?.(error);
       return error;
     } finally {
       stopWatching();
@@ -140,26 +147,32 @@ export class AcceptedConnection {
    * served at once and both are right. In an outage and in a queue it is let go: nobody is opened a connection for who has left.
    */
   #silentEnd(): void {
-    if (this.#queued || !this.#options.linkUp()) this.#abort.abort(GONE);
+    if (this.#queued || !this.#options.linkUp()) this.#abort.abort(CLIENT_GONE);
   }
 
   #expired(): TunnelError {
-    const { route, holdMs, linkUp } = this.#options;
+    const { holdMs, linkUp } = this.#options;
     const why = linkUp() ? 'the server did not open a channel' : 'the SSH connection is down';
-    return new TunnelError('HOLD_EXPIRED', `Cannot reach ${route.label} within ${holdMs / 1_000} s: ${why}`);
+    return new TunnelError('HOLD_EXPIRED', `Cannot reach ${this.target} within ${holdMs / 1_000} s: ${why}`);
   }
 
-  /** As ssh: closed in order, but with a reset where the client had already sent what nobody will read. */
+  /**
+   * As ssh: closed in order, but with a reset where the client had already sent what nobody will read. One that was told
+   * why in its own protocol gets to read that.
+   */
   #end(error: TunnelError): Outcome {
     const { socket } = this.#options;
-    if (ANSWERED.has(error.code) && socket.readableLength === 0) socket.destroySoon();
+    if (this.#parley.spoken) socket.resume().destroySoon();
+    else if (ANSWERED.has(error.code) && socket.readableLength === 0) socket.destroySoon();
     else resetOrDestroy(socket);
-    return error === GONE ? { name: 'gone' } : { name: 'failed', error };
+    return error === CLIENT_GONE ? { name: 'gone' } : { name: 'failed', error };
   }
 
   #carry(channel: Channel): Promise<SpliceEnding> {
     return new Promise((resolve) => {
+      const { rest } = this.#parley;
       this.#splice = new Splice(this.#options.socket, channel, resolve);
+      if (rest !== undefined) this.#splice.sendFirst(rest);
       this.#splice.start();
     });
   }

@@ -2,6 +2,7 @@ import type { Carrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
 import type { TunnelError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
+import type { Secret } from '../model/secret.ts';
 import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
 import type { OnNote } from './burst.ts';
 
@@ -52,10 +53,19 @@ export interface DemandFacts {
 
 export type ForwardSettings = Pick<Plan, 'limits' | 'whileDown' | 'probe'>;
 
+/** A password that is kept as a secret: `subject` is its name, as `tunnel secret set password` takes it. */
+export interface KeptPassword {
+  readonly subject: string;
+  /** Undefined where there is none. Asks nobody. Rejects with SECRET_STORE. */
+  read(): Promise<Secret | undefined>;
+}
+
 /** What a forward stands on, and whom it tells. The callbacks must not throw. */
 export interface ForwardContext extends ForwardSettings {
   readonly carrier: Carrier;
   readonly clock: Clock;
+  /** The password that clients of this forward log in with under that name. */
+  readonly proxyPassword: (user: string) => KeptPassword;
   /** The port of last time, for a bind port of 0. */
   readonly preferredPort?: number;
   /** The port that is bound now: to be kept for next time. Not called for a unix socket. */

@@ -1,29 +1,43 @@
 import { isDeepStrictEqual } from 'node:util';
-import { formatEndpoint } from '../model/endpoint.ts';
-import type { ForwardPlan } from '../model/plan.ts';
+import { forwardTarget } from '../model/forward-target.ts';
+import type { ForwardPlan, SocksForwardPlan } from '../model/plan.ts';
+import type { Dial } from './dial.ts';
 import type { Forward, ForwardContext } from './forward-context.ts';
 import { ListeningForward } from './listening-forward.ts';
-import { fixedTarget } from './route.ts';
+import { proxyTarget } from './negotiate.ts';
+import { ProxyLogin } from './proxy-login.ts';
+import { fixedTarget, type Route } from './route.ts';
 
 /**
  * The table of kinds: who hands the connections over, how a target is agreed, who reaches it. Nothing is bound before
  * `start`. @throws RangeError for an `allow` that is no list of addresses (the plan has checked it)
  */
 export function createForward(plan: ForwardPlan, context: ForwardContext): Forward {
+  const { carrier } = context;
+  const byChannel: Dial = (target, originator, signal) => carrier.open(target, originator, signal);
+  const label = forwardTarget(plan);
   switch (plan.kind) {
     case 'local': {
-      const { carrier } = context;
-      return new ListeningForward(
-        plan,
-        {
-          label: formatEndpoint(plan.target),
-          negotiate: fixedTarget(plan.target),
-          dial: (target, originator, signal) => carrier.open(target, originator, signal),
-        },
-        context,
-      );
+      const { target } = plan;
+      const route = { label, probed: target, negotiate: fixedTarget(target), dial: byChannel };
+      return new ListeningForward(plan, route, context);
     }
+    case 'socks':
+      return new ListeningForward(plan, { label, ...proxy(plan, context), dial: byChannel }, context);
   }
+}
+
+function proxy(
+  { auth }: Pick<SocksForwardPlan, 'auth'>,
+  { clock, proxyPassword }: ForwardContext,
+): Pick<Route, 'probed' | 'ready' | 'negotiate'> {
+  if (auth === null) return { probed: null, negotiate: proxyTarget({ clock, login: null }) };
+  const login = new ProxyLogin({ user: auth, clock, password: proxyPassword(auth) });
+  return {
+    probed: null,
+    ready: () => login.ready(),
+    negotiate: proxyTarget({ clock, login: (credentials) => login.admits(credentials) }),
+  };
 }
 
 /** Whether a running forward is already what the other plan wants, so that a reload need not touch its listener. */

@@ -2,6 +2,7 @@ import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { Expectation, Plan } from '../model/plan.ts';
 import type { Health } from '../model/status.ts';
+import type { Dial } from './dial.ts';
 import type { ForwardContext } from './forward-context.ts';
 import { probeService, type ProbeResult } from './probe.ts';
 
@@ -10,6 +11,8 @@ export interface HealthWatchOptions {
   readonly target: Endpoint;
   /** Whether the forward needs the link now: a probe is no use of it, and keeps none open. */
   readonly wanted: () => boolean;
+  /** As clients reach it. */
+  readonly dial: Dial;
   readonly context: Pick<ForwardContext, 'carrier' | 'clock' | 'probe' | 'onChange' | 'onNote'>;
 }
 
@@ -79,7 +82,7 @@ export class HealthWatch {
   }
 
   async #run(): Promise<void> {
-    const { expectation, target, context } = this.#options;
+    const { expectation, target, dial, context } = this.#options;
     const running = new AbortController();
     this.#running = running;
     const seconds = this.#probe.timeoutMs / 1_000;
@@ -90,7 +93,7 @@ export class HealthWatch {
       ),
     );
     running.signal.addEventListener('abort', cancel, { once: true });
-    const open = (signal: AbortSignal) => context.carrier.open(target, ORIGINATOR, signal);
+    const open = (signal: AbortSignal) => dial(target, ORIGINATOR, signal);
     const host = target.kind === 'tcp' ? target.host : 'localhost';
     const result = await probeService(open, expectation, running.signal, host);
     if (this.#running !== running) return; // stopped, or the link went: no finding about the service

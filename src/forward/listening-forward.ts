@@ -16,6 +16,8 @@ import type { Route } from './route.ts';
 
 /** The contract's pace for a port that could not be bound; binding costs the server nothing. */
 const REBIND_MS = 2_000;
+/** What is no port's trouble (a keychain that is locked) changes by a person's hand. */
+const READY_AGAIN_MS = 10_000;
 /** Looking for the holder reads the files of all processes: done at first, then once in so many tries. */
 const NAME_HOLDER_EVERY = 15;
 
@@ -63,9 +65,9 @@ export class ListeningForward implements Forward {
     });
     const wanted = (): boolean => this.#need.open;
     this.#health =
-      plan.expect === null
+      plan.expect === null || route.probed === null
         ? undefined
-        : new HealthWatch({ expectation: plan.expect, target: plan.target, wanted, context });
+        : new HealthWatch({ expectation: plan.expect, target: route.probed, dial: route.dial, wanted, context });
   }
 
   get facts(): ForwardFacts {
@@ -120,6 +122,8 @@ export class ListeningForward implements Forward {
 
   async #bind(): Promise<void> {
     try {
+      await this.#route.ready?.();
+      if (this.#closing) return;
       const listener = await this.#listen();
       if (this.#closing) return listener.close();
       this.#listening(listener);
@@ -163,7 +167,7 @@ export class ListeningForward implements Forward {
       this.#context.onNote('error', error.message, error.code);
       this.#context.onChange();
     }
-    this.#cancelRebind = this.#context.clock.after(REBIND_MS, () => {
+    this.#cancelRebind = this.#context.clock.after(error.code.startsWith('BIND_') ? REBIND_MS : READY_AGAIN_MS, () => {
       this.#binding = this.#bind();
     });
   }
@@ -239,11 +243,11 @@ export class ListeningForward implements Forward {
   }
 
   #record(connection: AcceptedConnection, ending: Extract<Outcome, { name: 'served' }>['ending']): ConnectionRecord {
-    const { client, durationMs, receivedBytes, sentBytes } = connection;
+    const { client, target, durationMs, receivedBytes, sentBytes } = connection;
     return {
       forward: this.#plan.name,
       client,
-      target: this.#route.label,
+      target,
       durationMs,
       receivedBytes,
       sentBytes,

@@ -1,18 +1,28 @@
-import type { Socket } from 'node:net';
 import type { Endpoint } from '../model/endpoint.ts';
-import type { TunnelError } from '../model/failure.ts';
+import { TunnelError } from '../model/failure.ts';
 import type { Dial } from './dial.ts';
+import type { Parley } from './parley.ts';
 
 /** What makes one kind of forward differ from another once a client is accepted: source × negotiation × dial. */
 export interface Route {
   /** Where it leads, for status and messages. */
   readonly label: string;
+  /** Where a health probe asks; null where each client names its own target. */
+  readonly probed: Endpoint | null;
+  /** Rejects while nobody could be served; asked before each bind. */
+  ready?(): Promise<void>;
   readonly negotiate: Negotiate;
   readonly dial: Dial;
 }
 
-/** Says where a client goes, after talking with it where its protocol asks for that. Rejects when the two cannot agree. */
-export type Negotiate = (socket: Socket, signal: AbortSignal) => Promise<Bargain>;
+/**
+ * Says where a client goes, after talking with it where its protocol asks for that. Rejects when the two cannot agree,
+ * with CLIENT_GONE where the client left without a word.
+ */
+export type Negotiate = (client: Parley, signal: AbortSignal) => Promise<Bargain>;
+
+/** A client that goes away before it is served is no failure: nobody is told of it. */
+export const CLIENT_GONE = new TunnelError('STOPPED', 'The client has gone');
 
 export interface Bargain {
   readonly target: Endpoint;

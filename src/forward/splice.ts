@@ -54,6 +54,12 @@ export class Splice implements ChannelSink {
     if (!this.#socketClosed) socket.resume();
   }
 
+  /** Sends what was read from the socket before this splice was there. Before `start`, and little: nobody is held back for it. */
+  sendFirst(chunk: Buffer): void {
+    this.fromSocketBytes += chunk.length;
+    this.#channel.write(chunk);
+  }
+
   /** Ends both at once for a reason of ours: what is under way is lost, so the peer sees a reset. Safe to call twice. */
   cut(reason: TunnelError): void {
     if (this.#socketClosed && this.#channelClosed) return;

@@ -59,6 +59,7 @@ export const FAILURES = {
     exit: 1,
     hint: 'The server forbids it (AllowTcpForwarding, PermitOpen), or cannot resolve the name.',
   },
+  CLIENT_REFUSED: { retryable: false, exit: 1, hint: 'Check the proxy settings of the program that connects here.' },
   SERVICE_UNHEALTHY: {
     retryable: true,
     exit: 1,

@@ -90,9 +90,10 @@ export type SecretSource =
 export type HookCommand = string | readonly string[];
 
 /** The kinds of forward that this version runs; the schema names the others as not supported yet. */
-export type ForwardPlan = LocalForwardPlan;
+export type ForwardPlan = LocalForwardPlan | SocksForwardPlan;
 
-interface ListenerPlan {
+/** What every kind says: who listens where, and for whom. */
+export interface ListenerPlan {
   /** Unique in its profile: the given name, else made from the bind address. */
   readonly name: string;
   /** `localhost` means 127.0.0.1 and ::1 together; port 0 one that is free on both. */
@@ -123,6 +124,13 @@ export interface LocalForwardPlan extends ListenerPlan {
   readonly kind: 'local';
   /** Resolved by the SSH server. */
   readonly target: Endpoint;
+}
+
+/** Clients say where to, by SOCKS or HTTP CONNECT; the SSH server resolves and connects. */
+export interface SocksForwardPlan extends ListenerPlan {
+  readonly kind: 'socks';
+  /** Clients log in by this name with the password kept as a secret; null lets everybody in. */
+  readonly auth: string | null;
 }
 
 export type Expectation =

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
-import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, Plan, SecretSource } from '../model/plan.ts';
+import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, ListenerPlan, Plan, SecretSource } from '../model/plan.ts';
 import { DEFAULTS, type Profile } from '../model/profile.ts';
 import { expandHome } from '../ssh-config/tokens.ts';
 import type { ChainHop, HopChain } from './hops.ts';
@@ -172,16 +172,31 @@ function credentialName(path: string, env: ResolveFacts['local']['env']): string
 function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): ForwardPlan[] {
   const taken = new Set(specs.map(({ name }) => name).filter((name) => name !== undefined));
   return specs.flatMap((spec, index): ForwardPlan[] => {
-    if (spec.kind !== 'local') {
+    if (!isRunnable(spec)) {
       problems.push({ path: ['forwards', index], message: `\`${spec.kind}\` forwards are not supported yet` });
       return [];
     }
-    const { bind, target } = spec;
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    const { allow = null, expect = null, clients = 'many' } = spec;
-    return [{ kind: 'local', name, bind, target, allow, expect, demand: demandOf(spec), clients }];
+    return [forwardPlan(spec, name)];
   });
+}
+
+type RunnableSpec = Extract<ForwardSpec, { readonly kind: ForwardPlan['kind'] }>;
+
+function isRunnable(spec: ForwardSpec): spec is RunnableSpec {
+  return spec.kind === 'local' || spec.kind === 'socks';
+}
+
+function forwardPlan(spec: RunnableSpec, name: string): ForwardPlan {
+  const { bind, allow = null, expect = null, clients = 'many' } = spec;
+  const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients };
+  switch (spec.kind) {
+    case 'local':
+      return { kind: spec.kind, ...listener, target: spec.target };
+    case 'socks':
+      return { kind: spec.kind, ...listener, auth: spec.auth ?? null };
+  }
 }
 
 function demandOf({ open, idleMs, lifetimeMs }: ForwardSpec): DemandPlan | null {
@@ -201,9 +216,10 @@ function noteForwards(specs: readonly ForwardSpec[], plans: readonly ForwardPlan
 }
 
 /** The bind address; for a free port, which several may have, where it leads. A number tells apart what is still alike. */
-function freeName(spec: ForwardSpec & { readonly kind: 'local' }, taken: ReadonlySet<string>): string {
-  const { bind, target } = spec;
-  const base = bind.kind === 'tcp' && bind.port === 0 ? `auto-${formatEndpoint(target)}` : formatEndpoint(bind);
+function freeName(spec: RunnableSpec, taken: ReadonlySet<string>): string {
+  const { bind } = spec;
+  const auto = `auto-${'target' in spec ? formatEndpoint(spec.target) : spec.kind}`;
+  const base = bind.kind === 'tcp' && bind.port === 0 ? auto : formatEndpoint(bind);
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? base : `${base}-${number}`;
     if (!taken.has(name)) return name;

@@ -3,12 +3,12 @@ import type { ForwardSpec } from '../model/forward-spec.ts';
 
 /** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
 export interface ForwardMistake {
-  readonly field: 'bind' | 'open' | 'idle' | 'lifetime' | 'clients' | 'map';
+  readonly field: 'bind' | 'open' | 'idle' | 'lifetime' | 'clients' | 'expect' | 'map';
   readonly message: string;
 }
 
 /** The kinds of forward that this version cannot run yet: a kind leaves this list in the change that brings it. */
-const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'socks', 'remote-socks', 'trigger', 'relay'];
+const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'remote-socks', 'trigger', 'relay'];
 
 /** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
 export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {
@@ -33,6 +33,9 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (oneAtATime(forward) && forward.bind.kind === 'unix') {
     const why = 'its clients have no address to tell them apart';
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not for a Unix socket: ${why}` };
+  }
+  if (forward.expect !== undefined && (forward.kind === 'socks' || forward.kind === 'remote-socks')) {
+    yield { field: 'expect', message: '`expect` needs a target to ask: clients of a proxy name their own' };
   }
   if (listensHere(forward) && forward.gateway !== true && !isLoopback(forward.bind)) {
     yield {

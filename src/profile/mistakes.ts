@@ -23,6 +23,8 @@ export function mistakesOf(issues: readonly Issue[], data: unknown): Mistake[] {
 
 function describe(issue: Issue, path: Path, data: unknown): Mistake[] {
   const value = valueAt(data, path);
+  const twoKinds = issue.code === 'unrecognized_keys' ? forwardWithoutKind(path, value) : undefined;
+  if (twoKinds !== undefined) return [twoKinds];
   if (issue.code === 'unrecognized_keys') return unknownFields(issue.keys, issue.message.split('\n'), path);
   if (value === undefined) return [missing(path)];
   if (value === null) return [at(path, `${subject(path)} has no value${isEmptyTilde(path)}`)];

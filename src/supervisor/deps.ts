@@ -3,8 +3,9 @@ import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
 import type { SupervisorMemory } from '../model/memory.ts';
-import type { ForwardPlan, Plan } from '../model/plan.ts';
+import type { ForwardPlan, Plan, SecretSource } from '../model/plan.ts';
 import type { Caller } from '../model/request.ts';
+import type { Secret } from '../model/secret.ts';
 import type { StatusEvent } from '../model/status.ts';
 
 /** All that a supervisor needs from outside; `compose` fills it with the real parts. */
@@ -22,6 +23,8 @@ export interface SupervisorDeps {
   makeForward(plan: ForwardPlan, context: ForwardContext): Forward;
   /** Whether a running forward can stay as it is under the other plan. */
   sameForward(one: ForwardPlan, other: ForwardPlan): boolean;
+  /** The password kept under this name, such as `alice@web/localhost:1080`; undefined where there is none. Asks nobody. Rejects with SECRET_STORE. */
+  readPassword(subject: string, source: SecretSource): Promise<Secret | undefined>;
   readonly store: StateStore;
   /** Keeps the events on disk; null keeps none. The supervisor closes it. */
   readonly log: EventSink | null;

@@ -2,6 +2,7 @@ import type { ForwardFacts } from '../forward/forward-context.ts';
 import type { CarrierStatus } from '../link/carrier.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
+import { forwardTarget } from '../model/forward-target.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../model/status.ts';
 import { forwardState, tunnelState, type TunnelFacts } from './state.ts';
@@ -53,9 +54,9 @@ export function errorStatus({ code, message, hint }: TunnelError, atMs: number):
 
 /** Facts of a forward that never came into being. */
 export function absentForward(plan: ForwardPlan, error: TunnelError | null): ForwardFacts {
-  const { name, kind, bind, target } = plan;
+  const { name, kind, bind } = plan;
   const counts = { openConnections: 0, totalConnections: 0, receivedBytes: 0, sentBytes: 0 };
-  const places = { bind: formatEndpoint(bind), target: formatEndpoint(target) };
+  const places = { bind: formatEndpoint(bind), target: forwardTarget(plan) };
   return { name, kind, ...places, listening: false, error, health: null, ...counts };
 }
 

@@ -13,7 +13,7 @@ import { tunnelStatus } from './tunnel-status.ts';
 
 /** What a tunnel has from its supervisor. */
 export interface TunnelContext {
-  readonly deps: Pick<SupervisorDeps, 'clock' | 'makeCarrier' | 'makeForward' | 'sameForward'>;
+  readonly deps: Pick<SupervisorDeps, 'clock' | 'makeCarrier' | 'makeForward' | 'sameForward' | 'readPassword'>;
   readonly ask: Ask;
   readonly openQuestions: () => number;
   readonly agentSocket: () => string | undefined;
@@ -189,6 +189,10 @@ export class Tunnel {
       limits,
       whileDown,
       probe,
+      proxyPassword: (user) => {
+        const subject = `${user}@${tunnel}/${forward}`;
+        return { subject, read: () => deps.readPassword(subject, this.#plan.secrets.password) };
+      },
       ...(preferredPort === undefined ? {} : { preferredPort }),
       onBound: (port) => chosen && keepPort(forward, port),
       onChange: () => this.#announcer.stirred(),

@@ -35,6 +35,7 @@ beforeEach(async () => {
     resolve: () => Promise.reject(new Error('These tests bring plans of their own')),
     listNames: () => Promise.resolve([]),
     refuseConflicts: () => undefined,
+    readPassword: () => Promise.resolve(undefined),
     store: new SeenStore(),
     log: null,
     onNotes: () => undefined,

@@ -1,9 +1,10 @@
 import { createForward } from '../../src/forward/forward.ts';
-import type { Forward, ForwardContext } from '../../src/forward/forward-context.ts';
+import type { Forward, ForwardContext, KeptPassword } from '../../src/forward/forward-context.ts';
 import { systemClock } from '../../src/link/clock.ts';
 import type { Endpoint, TcpEndpoint } from '../../src/model/endpoint.ts';
 import type { FailureCode } from '../../src/model/failure.ts';
-import type { LocalForwardPlan } from '../../src/model/plan.ts';
+import type { ForwardPlan, LocalForwardPlan, SocksForwardPlan } from '../../src/model/plan.ts';
+import type { Secret } from '../../src/model/secret.ts';
 import type { ConnectionRecord } from '../../src/model/status.ts';
 import { LocalCarrier } from './local-carrier.ts';
 
@@ -42,24 +43,47 @@ export function aLocalPlan(target: Endpoint, plan: Partial<LocalForwardPlan> = {
   };
 }
 
-/** Builds, does not start. The caller disposes of it. */
+export function keptPassword(user: string, password: Secret | undefined): KeptPassword {
+  return { subject: `${user}@home/proxy`, read: () => Promise.resolve(password) };
+}
+
+export function aSocksPlan(plan: Partial<SocksForwardPlan> = {}): SocksForwardPlan {
+  return {
+    kind: 'socks',
+    name: 'proxy',
+    bind: ANY_PORT,
+    auth: null,
+    allow: null,
+    expect: null,
+    demand: null,
+    clients: 'many',
+    ...plan,
+  };
+}
+
+type Overrides = Partial<ForwardContext> & { carrier?: LocalCarrier };
+
+/** Builds a local forward, does not start. The caller disposes of it. */
 export function aForward(
   target: Endpoint,
-  {
-    plan = {},
-    ...overrides
-  }: Partial<ForwardContext> & { plan?: Partial<LocalForwardPlan>; carrier?: LocalCarrier } = {},
+  { plan = {}, ...overrides }: Overrides & { plan?: Partial<LocalForwardPlan> } = {},
 ): ForwardFixture {
+  return forwardOf(aLocalPlan(target, plan), overrides);
+}
+
+/** As `aForward`, of any kind. */
+export function forwardOf(plan: ForwardPlan, overrides: Overrides = {}): ForwardFixture {
   const carrier = overrides.carrier ?? new LocalCarrier();
   const notes: Note[] = [];
   const records: ConnectionRecord[] = [];
   const boundPorts: number[] = [];
   const changes = { count: 0 };
-  const forward = createForward(aLocalPlan(target, plan), {
+  const forward = createForward(plan, {
     clock: systemClock,
     limits: { connections: 1024, perClient: 1024 },
     whileDown: { hold: true, holdMs: 15_000, queue: 256 },
     probe: { everyMs: 30_000, timeoutMs: 5_000 },
+    proxyPassword: (user) => keptPassword(user, undefined),
     onBound: (port) => boundPorts.push(port),
     onChange: () => (changes.count += 1),
     onConnection: (record) => records.push(record),

@@ -3,7 +3,7 @@ import type { Forward } from '../../src/forward/forward-context.ts';
 import type { Carrier } from '../../src/link/carrier.ts';
 import { systemClock } from '../../src/link/clock.ts';
 import type { Transport } from '../../src/link/transport.ts';
-import { aLocalPlan } from './forward-fixture.ts';
+import { aLocalPlan, keptPassword } from './forward-fixture.ts';
 
 /** A local forward over one connection that is up for good: the data path without what surrounds it. The caller closes it. */
 export async function forwardOver(
@@ -17,6 +17,7 @@ export async function forwardOver(
     limits: { connections: 1_024, perClient: 1_024 },
     whileDown: { hold: true, holdMs: 15_000, queue: 256 },
     probe: { everyMs: 30_000, timeoutMs: 5_000 },
+    proxyPassword: (user) => keptPassword(user, undefined),
     onBound: (bound) => (port = bound),
     onChange: () => undefined,
     onConnection: () => undefined,

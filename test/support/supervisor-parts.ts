@@ -3,13 +3,13 @@ import { sameForward } from '../../src/forward/forward.ts';
 import type { CarrierStatus, ManagedCarrier } from '../../src/link/carrier.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { NOTHING_REMEMBERED, type SupervisorMemory } from '../../src/model/memory.ts';
-import type { ForwardPlan, HopPlan, Plan } from '../../src/model/plan.ts';
+import type { ForwardPlan, HopPlan, LocalForwardPlan, Plan } from '../../src/model/plan.ts';
 import type { StatusEvent } from '../../src/model/status.ts';
 import type { CarrierNeeds, StateStore, SupervisorDeps } from '../../src/supervisor/deps.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** A forward from this loopback port to the same port of pop.example.org. */
-export function aForward(port: number, name = `pop${port}`): ForwardPlan {
+export function aForward(port: number, name = `pop${port}`): LocalForwardPlan {
   return {
     kind: 'local',
     name,
@@ -284,6 +284,7 @@ export class Stage {
         return forward;
       },
       sameForward,
+      readPassword: () => Promise.resolve(undefined),
       store: this.store,
       log: null,
       onNotes: () => undefined,

@@ -5,7 +5,7 @@ import { parseHop } from '../../src/model/hop-spec.ts';
 import { parseDuration, formatDuration } from '../../src/model/duration.ts';
 import { nearest } from '../../src/model/nearest.ts';
 import { parseDynamicForward, parseRemoteForward, type ForwardSpec } from '../../src/model/forward-spec.ts';
-import type { DemandPlan, ForwardPlan, HopPlan, Plan } from '../../src/model/plan.ts';
+import type { DemandPlan, HopPlan, LocalForwardPlan, Plan } from '../../src/model/plan.ts';
 import type { HopSpec, Profile } from '../../src/model/profile.ts';
 import { bindConflicts } from '../../src/plan/conflicts.ts';
 import { hopChain } from '../../src/plan/hops.ts';
@@ -381,7 +381,7 @@ describe('two bind addresses want one port', () => {
   test('plans of one `up` are compared with each other, not with themselves', () => {
     const plan = (name: string, ...binds: string[]) => ({
       name,
-      forwards: binds.map((bind): ForwardPlan => ({
+      forwards: binds.map((bind): LocalForwardPlan => ({
         ...local(bind),
         name: bind,
         allow: null,

@@ -179,7 +179,6 @@ reconnect: { giveUpAfter: nevr }
 describe('what this version cannot run', () => {
   test.each([
     ['remote: localhost:8080\n    to: localhost:3000', '`remote` forwards are not supported yet'],
-    ['socks: localhost:1080\n    auth: alice', '`socks` forwards are not supported yet'],
     ['remote-socks: localhost:1081', '`remote-socks` forwards are not supported yet'],
     [
       'trigger: localhost:5060\n    to: voip:5060\n    opens: [ { remote: 0.0.0.0:7078, to: client:7078 } ]\n    idle: 5m',
@@ -203,15 +202,13 @@ forwards:
 connections: 2
 `);
 
-    expect(problems).toEqual([
-      '5:10 `map` is not supported yet',
-      '6:14 `connections` above 1 is not supported yet',
-    ]);
+    expect(problems).toEqual(['5:10 `map` is not supported yet', '6:14 `connections` above 1 is not supported yet']);
   });
 });
 
 describe('what contradicts itself', () => {
   test.each([
+    ['a probe of nothing', '  - { socks: 1080, expect: tcp }', '3:28 `expect` needs a target to ask'],
     ['idle without on-demand', '  - { local: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
     [
       'a lifetime without on-demand',

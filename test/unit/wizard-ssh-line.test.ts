@@ -68,6 +68,16 @@ describe('an ssh -L line as a profile', () => {
         ],
       },
     ],
+    [
+      'ssh -ND 1080 -o DynamicForward=0.0.0.0:1081 h',
+      {
+        via: [{ host: 'h' }],
+        forwards: [
+          { kind: 'socks', bind: { kind: 'tcp', host: 'localhost', port: 1080 } },
+          { kind: 'socks', bind: { kind: 'tcp', host: '0.0.0.0', port: 1081 }, gateway: true },
+        ],
+      },
+    ],
   ])('%s', (line, profile) => {
     expect(readSshLine(line, '/home/a')).toEqual({ profile, warnings: [] });
   });
@@ -89,7 +99,7 @@ describe('an ssh -L line as a profile', () => {
     ['scp a b', 'USAGE', 'Cannot read the line: it does not begin with ssh'],
     ['', 'USAGE', 'Cannot read the line: it does not begin with ssh'],
     ['ssh -L 113:a:113', 'USAGE', 'Cannot read the ssh line: it names no server'],
-    ['ssh -N alice@h', 'USAGE', 'Cannot read the ssh line: it has no -L, so there is nothing to forward'],
+    ['ssh -N alice@h', 'USAGE', 'Cannot read the ssh line: it has no -L or -D, so there is nothing to forward'],
     ['ssh -L 113:a:113 h uptime', 'USAGE', 'Cannot read the ssh line: it runs a command on the server'],
     ['ssh -L 113:a:113 h -- uptime', 'USAGE', 'Cannot read the ssh line: it runs a command on the server'],
     ['ssh -L 113:a h', 'USAGE', 'Cannot read the ssh line: -L 113:a is not [bind:]port:host:port'],
@@ -104,13 +114,8 @@ describe('an ssh -L line as a profile', () => {
       'USAGE',
       'Cannot read the ssh line: -oProxyCommand=x is no server',
     ],
-    ['ssh -R 80:a:80 h', 'NOT_SUPPORTED', 'Cannot take over -R 80:a:80: only -L is supported yet'],
-    ['ssh -D 1080 h', 'NOT_SUPPORTED', 'Cannot take over -D 1080: only -L is supported yet'],
-    [
-      'ssh -o DynamicForward=1080 h',
-      'NOT_SUPPORTED',
-      'Cannot take over DynamicForward 1080: only local forwards are supported yet',
-    ],
+    ['ssh -R 80:a:80 h', 'NOT_SUPPORTED', 'Cannot take over -R 80:a:80: only -L and -D are supported yet'],
+    ['ssh -D a:b:1 h', 'USAGE', 'Cannot read the ssh line: -D a:b:1 is not [bind:]port'],
   ])('refuses %s', (line, code, message) => {
     expect(() => readSshLine(line, '/home/a')).toThrow(expect.objectContaining({ code, message }));
   });

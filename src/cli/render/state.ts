@@ -27,7 +27,7 @@ export function routeText({ bind, target }: Pick<ForwardStatus, 'bind' | 'target
   return `${cleanLine(bind)} -> ${cleanLine(target)}`;
 }
 
-/** A line a forward, as `up` prints them: `pop-mail  localhost:113 -> pop.example.org:113  up`. */
+/** A line a forward, as `up` prints them: `pop-mail  localhost:113 -> pop.example.org:113  up`; its kind where it is not local. */
 export function forwardLines(tunnels: readonly TunnelStatus[], theme: Theme): string[] {
   return tableLines(
     tunnels.flatMap(({ name, state, forwards }): (readonly Cell[])[] =>
@@ -36,7 +36,8 @@ export function forwardLines(tunnels: readonly TunnelStatus[], theme: Theme): st
         : forwards.map((forward) => {
             const shown = shownState(state, forward);
             const paint = statePaint(shown, theme);
-            return [{ text: cleanLine(name) }, { text: routeText(forward) }, { text: shown, paint }];
+            const kind = forward.kind === 'local' ? [] : [{ text: cleanLine(forward.kind), paint: theme.dim }];
+            return [{ text: cleanLine(name) }, { text: routeText(forward) }, { text: shown, paint }, ...kind];
           }),
     ),
   );

@@ -65,7 +65,7 @@ function paintOf({ paint }: Cell): Pick<Cell, 'paint'> {
   return paint === undefined ? {} : { paint };
 }
 
-/** A forward that is worse or better off than its tunnel says so itself. */
+/** A forward says of what kind it is where it is not local, and how it is where it is worse or better off than its tunnel. */
 function forwardCells(
   row: StatusRow,
   forward: ForwardStatus,
@@ -75,7 +75,9 @@ function forwardCells(
   const { state } = forward;
   const apart = state === 'failed' || state === 'idle' || (state === 'up' && row.state !== 'stopping');
   const differs = state !== row.state && apart;
-  const text = `${routeText(forward)}${differs ? ` (${state})` : countdownText(forward, nowMs)}`;
+  const countdown = countdownText(forward, nowMs);
+  const remarks = [...(forward.kind === 'local' ? [] : [forward.kind]), ...(differs ? [state] : countdown)];
+  const text = `${routeText(forward)}${remarks.length === 0 ? '' : ` (${remarks.join(', ')})`}`;
   const route: Cell = differs ? { text, paint: statePaint(state, theme) } : { text };
   const { openConnections, totalConnections, receivedBytes, sentBytes } = forward;
   const traffic = [String(totalConnections), bytesText(receivedBytes), bytesText(sentBytes)];
@@ -83,10 +85,10 @@ function forwardCells(
 }
 
 /** When a forward that nobody uses closes by itself. */
-function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): string {
-  if (idleClosesAt === undefined || idleClosesAt === null) return '';
+function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): readonly string[] {
+  if (idleClosesAt === undefined || idleClosesAt === null) return [];
   const leftMs = Math.ceil((Date.parse(idleClosesAt) - nowMs) / 1_000) * 1_000;
-  return ` (closes in ${spanText(Math.max(1_000, leftMs))})`;
+  return [`closes in ${spanText(Math.max(1_000, leftMs))}`];
 }
 
 function factLines({ via, latencyMs, reconnects }: StatusRow, theme: Theme): string[] {

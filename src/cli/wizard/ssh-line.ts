@@ -1,13 +1,13 @@
 import { resolve } from 'node:path';
 import { isLoopback } from '../../model/endpoint.ts';
 import { TunnelError } from '../../model/failure.ts';
-import type { LocalSpec } from '../../model/forward-spec.ts';
+import type { ForwardSpec } from '../../model/forward-spec.ts';
 import type { HopSpec, Profile } from '../../model/profile.ts';
 import { parseHop } from '../../model/hop-spec.ts';
 import { shellWords } from './shell-words.ts';
 import { sortSshArguments } from './ssh-arguments.ts';
 import { applySshOption } from './ssh-option.ts';
-import { jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
+import { dynamicForward, jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
 
 /** What an `ssh -L` line says, as a profile. */
 export interface SshLine {
@@ -49,11 +49,12 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
       return void draft.forwards.push(localForward(value));
     case 'J':
       return void (draft.jumps = jumpHosts(value));
-    case 'R':
     case 'D':
+      return void draft.forwards.push(dynamicForward(value));
+    case 'R':
     case 'W':
     case 'w':
-      throw new TunnelError('NOT_SUPPORTED', `Cannot take over -${letter} ${value}: only -L is supported yet`, {
+      throw new TunnelError('NOT_SUPPORTED', `Cannot take over -${letter} ${value}: only -L and -D are supported yet`, {
         hint: 'Leave it out, or keep that one with ssh for now.',
       });
     case 'p':
@@ -83,7 +84,7 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
 function finish(draft: Draft, destination: string, cwd: string): SshLine {
   const named = parseHop(destination);
   if (named === undefined) throw unreadable(`${destination} is no server`);
-  if (draft.forwards.length === 0) throw unreadable('it has no -L, so there is nothing to forward');
+  if (draft.forwards.length === 0) throw unreadable('it has no -L or -D, so there is nothing to forward');
   const profile: Profile = {
     via: [...draft.jumps, withFiles(serverOf(draft.server, named), cwd)],
     ...(draft.sshConfig === undefined ? {} : { sshConfig: absolute(draft.sshConfig, cwd) }),
@@ -121,7 +122,7 @@ function absolute(file: string, cwd: string): string {
 }
 
 /** ssh(1) -g, or a bind address beyond loopback: a profile wants `gateway: true` for that, so that it never happens unawares. */
-function withGateway(forward: LocalSpec, everywhere: boolean): LocalSpec {
+function withGateway(forward: ForwardSpec, everywhere: boolean): ForwardSpec {
   const { bind } = forward;
   if (everywhere && bind.kind === 'tcp' && bind.host === 'localhost') {
     return { ...forward, bind: { ...bind, host: '*' }, gateway: true };

@@ -1,6 +1,6 @@
 import { TunnelError } from '../../model/failure.ts';
 import type { AuthMethod } from '../../model/plan.ts';
-import { jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
+import { dynamicForward, jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
 
 type Apply = (draft: Draft, value: string) => void;
 
@@ -12,7 +12,7 @@ const APPLY: Readonly<Record<string, Apply>> = {
   identityagent: (draft, value) => (draft.server.agent ??= agentOf(value)),
   localforward: (draft, value) => draft.forwards.push(localForward(value.replace(/\s+/, ':'))),
   remoteforward: (_draft, value) => notSupported('RemoteForward', value),
-  dynamicforward: (_draft, value) => notSupported('DynamicForward', value),
+  dynamicforward: (draft, value) => draft.forwards.push(dynamicForward(value)),
   gatewayports: (draft, value) => (draft.everywhere ||= isYes(value)),
   proxyjump: (draft, value) => (draft.jumps = draft.jumps.length > 0 ? draft.jumps : jumpHosts(value)),
   proxycommand: (draft, value) => (draft.server.proxyCommand ??= value),
@@ -81,9 +81,13 @@ function positive(value: string, unit: number): number | undefined {
 }
 
 function notSupported(name: string, value: string): never {
-  throw new TunnelError('NOT_SUPPORTED', `Cannot take over ${name} ${value}: only local forwards are supported yet`, {
-    hint: 'Leave it out, or keep that one with ssh for now.',
-  });
+  throw new TunnelError(
+    'NOT_SUPPORTED',
+    `Cannot take over ${name} ${value}: only local and dynamic forwards are supported yet`,
+    {
+      hint: 'Leave it out, or keep that one with ssh for now.',
+    },
+  );
 }
 
 function isAuthMethod(word: string): word is AuthMethod {

@@ -1,5 +1,11 @@
 import { TunnelError } from '../../model/failure.ts';
-import { parseLocalForward, type LocalSpec } from '../../model/forward-spec.ts';
+import {
+  parseDynamicForward,
+  parseLocalForward,
+  type ForwardSpec,
+  type LocalSpec,
+  type SocksSpec,
+} from '../../model/forward-spec.ts';
 import type { HopSpec, Profile } from '../../model/profile.ts';
 import { parseHop } from '../../model/hop-spec.ts';
 
@@ -9,7 +15,7 @@ export interface Draft {
   server: Mutable<Omit<HopSpec, 'host'>>;
   jumps: HopSpec[];
   sshConfig?: string;
-  forwards: LocalSpec[];
+  forwards: ForwardSpec[];
   /** -g: ports are open to other machines. */
   everywhere?: boolean;
   keepalive: Mutable<NonNullable<Profile['keepalive']>>;
@@ -22,6 +28,13 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export function localForward(value: string): LocalSpec {
   const forward = parseLocalForward(value);
   if (forward === undefined) throw unreadable(`-L ${value} is not [bind:]port:host:port`);
+  return forward;
+}
+
+/** @throws USAGE where it is not in the grammar of `ssh -D` */
+export function dynamicForward(value: string): SocksSpec {
+  const forward = parseDynamicForward(value);
+  if (forward === undefined) throw unreadable(`-D ${value} is not [bind:]port`);
   return forward;
 }
 
