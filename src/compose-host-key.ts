@@ -50,6 +50,8 @@ export async function offeredHostKey(request: DialRequest, readSecret: SecretRea
       ...request,
       hops: [...request.hops.slice(0, -1), { ...last, hostKey: { kind: 'strict' } }],
       ask: yesFor(name, request.ask),
+      // The login would say that it recorded the key, which is for the caller to do, or not.
+      onNote: (note) => (offered === undefined ? request.onNote(note) : undefined),
       onPhase: (phase) => {
         // What is new is recorded in the same turn, after this call.
         if (phase === 'authenticating') setImmediate(() => enough.abort(LEFT));

@@ -11,11 +11,16 @@ import type { Context } from './context.ts';
  * @throws USAGE where the word names no host
  */
 export async function serverPlan(word: string, context: Context): Promise<Plan> {
+  return (await serverPlans(word, context))[0];
+}
+
+/** As `serverPlan`: several where profiles reach a server of that name with known_hosts files of their own. */
+export async function serverPlans(word: string, context: Context): Promise<readonly [Plan, ...Plan[]]> {
   const { planOf } = await import('../compose-cli.ts');
-  const known = await fromProfiles(word, context);
-  if (known !== undefined) return known;
+  const [known, ...others] = await fromProfiles(word, context);
+  if (known !== undefined) return [known, ...others];
   const hop = parseHop(word);
-  if (hop !== undefined) return planOf({ via: [hop], forwards: [] }, context);
+  if (hop !== undefined) return [await planOf({ via: [hop], forwards: [] }, context)];
   throw new TunnelError('USAGE', `Cannot read the host ${word}: write it like pop.example.org or alice@host:2222`);
 }
 
@@ -26,16 +31,24 @@ export async function serverOf(word: string, context: Context): Promise<HopPlan>
   return server;
 }
 
-async function fromProfiles(word: string, context: Context): Promise<Plan | undefined> {
+/** The profile of that name alone; else the different ways that profiles reach a server called so. */
+async function fromProfiles(word: string, context: Context): Promise<readonly Plan[]> {
   const { resolveProfile } = await import('../compose-cli.ts');
-  for (const { name } of await listProfiles(context.cwd, context.paths)) {
-    // A profile that is wrong says nothing about this host; `check` says what is wrong with it.
-    const plan = await resolveProfile(name, context).catch(() => undefined);
-    if (plan === undefined) continue;
-    const at = name === word ? plan.hops.length - 1 : plan.hops.findIndex((hop) => isCalled(hop, word));
-    if (at >= 0) return { ...plan, hops: plan.hops.slice(0, at + 1) };
+  // A profile that is wrong says nothing about this host; `check` says what is wrong with it.
+  const resolved = (name: string): Promise<Plan | undefined> => resolveProfile(name, context).catch(() => undefined);
+  const names = (await listProfiles(context.cwd, context.paths)).map(({ name }) => name);
+  const own = names.includes(word) ? await resolved(word) : undefined;
+  if (own !== undefined) return [own];
+  const ways = new Map<string, Plan>();
+  for (const name of names) {
+    const plan = await resolved(name);
+    const at = plan?.hops.findIndex((hop) => isCalled(hop, word)) ?? -1;
+    if (plan === undefined || at < 0) continue;
+    const hops = plan.hops.slice(0, at + 1);
+    const places = JSON.stringify(hops.map(({ host, port, knownHosts }) => [host, port, knownHosts]));
+    if (!ways.has(places)) ways.set(places, { ...plan, hops });
   }
-  return undefined;
+  return [...ways.values()];
 }
 
 /** By what was written, with or without the user. */

@@ -119,6 +119,43 @@ describe('trust HOST', () => {
     expect(await knownHosts(cli)).toBe('');
   });
 
+  // Several profiles reach it, and only one of them did not know it: trust looked at the first of them, and was done.
+  test(
+    "finds the profile that does not know the host yet, also by the failure's hint",
+    { timeout: 30_000 },
+    async () => {
+      await using sshd = await startSshd();
+      await using cli = await tunnelCli();
+      const host = `${sshd.user}@127.0.0.1:${sshd.port}`;
+      const via = (knownHostsFile: string): string =>
+        `via:\n  host: 127.0.0.1\n  port: ${sshd.port}\n  user: ${sshd.user}\n  knownHosts: ${knownHostsFile}\nforwards: [auto -> localhost:1]\n`;
+      const unknown = join(cli.home.dir, 'not-yet');
+      await cli.home.profile('a', via(sshd.knownHostsFile));
+      await cli.home.profile('b', via(unknown));
+
+      await cli.ok('trust', host, '--yes');
+      const recorded = await readFile(unknown, 'utf8');
+      const untrusted = await cli.run('untrust', 'b', '--yes');
+
+      expect(recorded).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
+      expect(untrusted.stderr).toContain(`from ${unknown}`);
+    },
+  );
+
+  // It said "Recorded the host key" before anybody was asked, and of a key that it then refused to record.
+  test('says nothing of recording while it has not been told to', { timeout: 30_000 }, async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const host = `127.0.0.1:${sshd.port}`;
+
+    const unasked = await cli.run('trust', host);
+    const blind = await cli.run('trust', host, '--yes');
+
+    expect(unasked.stderr).not.toContain('Recorded');
+    expect(unasked.stderr).toContain(`tunnel trust ${host} --fingerprint ${await fingerprintOf(sshd)}`);
+    expect(blind.stderr).toMatch(/Taken without a comparison .*tunnel untrust/);
+  });
+
   test('a host that cannot be reached is 7', async () => {
     await using cli = await tunnelCli();
 

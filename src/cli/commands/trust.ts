@@ -1,25 +1,23 @@
+import type { OfferedHostKey } from '../../compose-host-key.ts';
 import { appendKnownHost, removeKnownHost } from '../../files/known-hosts.ts';
 import { keyTypeOf } from '../../known-hosts/parse.ts';
 import { fingerprint, keyTypeTitle } from '../../known-hosts/verdict.ts';
 import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
+import type { Plan } from '../../model/plan.ts';
 import { isProfilePath } from '../../model/profile-name.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { askYesNo } from '../prompts.ts';
 import { dialRequest } from '../login.ts';
-import { serverOf, serverPlan } from '../server-plan.ts';
+import { serverPlans } from '../server-plan.ts';
 import { trustFile, untrustFile } from '../trust-profile.ts';
 
 /** `tunnel trust HOST|FILE`: records a host's key, or accepts a shared profile as it is now. */
 export const run: Run = async ([subject = ''], options, context) => {
   if (isProfilePath(subject)) return trustFile(subject, options, context);
-  const { lookAtHostKey } = await import('../../compose-cli.ts');
-  const plan = await serverPlan(subject, context);
-  const offered = await lookAtHostKey(dialRequest(plan, context), context, (note) =>
-    context.out.detail(cleanLine(note)),
-  );
+  const offered = await offeredBy(subject, context);
   const wanted = wantedFingerprint(options);
   if (offered.kind === 'known') {
     const prints = offered.entries.map(({ key }) => fingerprint(key));
@@ -28,18 +26,32 @@ export const run: Run = async ([subject = ''], options, context) => {
   }
   const { name, key, file, hashed } = offered;
   if (wanted !== undefined && fingerprint(key) !== wanted) throw otherKey(name, fingerprint(key), wanted);
-  if (wanted === undefined && !(await agreed(name, key, options, context))) {
+  if (wanted === undefined && !(await agreed({ subject, name, key }, options, context))) {
     throw new TunnelError('HOST_KEY_UNKNOWN', `Nothing was recorded: the key of ${name} is not trusted`, { hint: '' });
   }
   await appendKnownHost(file, name, key, hashed);
   tell({ name, key, file }, context);
 };
 
+/** What the server shows: of several ways to it the first by which it is not known yet. */
+async function offeredBy(subject: string, context: Context): Promise<OfferedHostKey> {
+  const { lookAtHostKey } = await import('../../compose-cli.ts');
+  const [first, ...others] = await serverPlans(subject, context);
+  const look = (plan: Plan): Promise<OfferedHostKey> =>
+    lookAtHostKey(dialRequest(plan, context), context, (note) => context.out.detail(cleanLine(note)));
+  let offered = await look(first);
+  for (const plan of others) if (offered.kind === 'known') offered = await look(plan);
+  return offered;
+}
+
 /** `tunnel untrust HOST|FILE`. */
 export const untrust: Run = async ([subject = ''], options, context) => {
   if (isProfilePath(subject)) return untrustFile(subject, context);
   const { hostKeyPlaces } = await import('../../compose-cli.ts');
-  const { name, files } = await hostKeyPlaces(await serverOf(subject, context));
+  const servers = (await serverPlans(subject, context)).flatMap(({ hops }) => hops.at(-1) ?? []);
+  const places = await Promise.all(servers.map((server) => hostKeyPlaces(server)));
+  const name = places[0]?.name ?? subject;
+  const files = [...new Set(places.flatMap((place) => place.files))];
   if (!options.flag('yes') && context.interactive) {
     if (!(await askYesNo(`Forget the key of ${name}?`, true, context.signal)))
       return context.out.say('Nothing was removed.');
@@ -71,14 +83,25 @@ function wantedFingerprint(options: Options): string | undefined {
   );
 }
 
-async function agreed(name: string, key: Buffer, options: Options, context: Context): Promise<boolean> {
+interface Unknown {
+  /** As it was named on the command line. */
+  readonly subject: string;
+  readonly name: string;
+  readonly key: Buffer;
+}
+
+async function agreed({ subject, name, key }: Unknown, options: Options, context: Context): Promise<boolean> {
   const shown = `${titleOf(key)} key of ${name}: ${fingerprint(key)}`;
   if (!context.json) context.out.warn(shown);
-  if (options.flag('yes')) return true;
+  if (options.flag('yes')) {
+    const unseen = `Taken without a comparison (--yes). If the owner's differs: tunnel untrust ${cleanLine(subject)}`;
+    if (!context.json) context.out.warn(unseen);
+    return true;
+  }
   if (context.interactive)
     return askYesNo('Is this the fingerprint that the owner of the host told you?', false, context.signal);
   throw new TunnelError('HOST_KEY_UNKNOWN', `Cannot ask whether to trust the ${shown}: this is no terminal`, {
-    hint: `Compare it, then run \`tunnel trust ${name} --fingerprint ${fingerprint(key)}\`.`,
+    hint: `Compare it, then run \`tunnel trust ${cleanLine(subject)} --fingerprint ${fingerprint(key)}\`.`,
   });
 }
 
