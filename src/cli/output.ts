@@ -1,3 +1,4 @@
+import { fitLines } from './render/fit.ts';
 import type { Theme } from './theme.ts';
 
 /** The two streams of a command: stdout is data, stderr is talk. Lines are given without their newline. */
@@ -20,7 +21,7 @@ export interface Output {
   warn(text: string): void;
   /** Talk that only -v shows. */
   detail(text: string): void;
-  /** Clears the terminal that stdout is and writes there, for `--watch`. */
+  /** Clears the terminal that stdout is and writes there what fits, for `--watch`. */
   redraw(text: string): void;
   /** What happens when nobody reads stdout any more; the last one set counts. */
   onReaderGone(callback: () => void): void;
@@ -56,7 +57,10 @@ export function streamOutput(options: OutputOptions): Output {
     say: (text) => (quiet ? undefined : talk(text)),
     warn: talk,
     detail: (text) => (verbose && !quiet ? talk(text) : undefined),
-    redraw: (text) => void stdout.write(`${CLEAR}${text}\n`),
+    redraw: (text) => {
+      const { columns = 80, rows = 24 } = stdout; // asked each time: a window changes its size
+      void stdout.write(`${CLEAR}${fitLines(text.split('\n'), { columns, rows }).join('\n')}\n`);
+    },
     onReaderGone: (callback) => {
       readerGone = callback;
     },
