@@ -163,7 +163,18 @@ export class HostKeyCheck {
         throw error;
       });
     const said = answer.reveal().trim();
-    if (said.toLowerCase() !== 'yes' && said !== fingerprint(key)) throw this.#unknown(key, title);
+    if (said.toLowerCase() === 'yes' || said.replace(/=+$/, '') === fingerprint(key)) return;
+    throw said.startsWith('SHA256:') ? this.#otherThanTyped(key, said) : this.#unknown(key, title);
+  }
+
+  #otherThanTyped(key: Buffer, typed: string): TunnelError {
+    return new TunnelError(
+      'HOST_KEY_UNKNOWN',
+      `Cannot connect to ${this.#context.name}: its host key is ${fingerprint(key)}, and not ${cleanLine(typed, 80)} as was typed`,
+      {
+        hint: 'Type or paste it whole; if the two really differ, somebody may be in between: ask the owner of the host.',
+      },
+    );
   }
 
   #unknown(key: Buffer, title: string, cause?: unknown): TunnelError {

@@ -36,15 +36,19 @@ export class KeyboardAttempt {
     }
     const detail = [cleanLine(name, 200), clean(instructions.trim(), 2000)].filter((text) => text !== '').join('\n');
     const answers: string[] = [];
-    for (const prompt of prompts) answers.push(await this.#answer(prompt, detail, prompts.length === 1));
+    for (const [at, prompt] of prompts.entries()) {
+      answers.push(await this.#answer(prompt, at === 0 ? detail : '', prompts.length === 1)); // what there is to read, once
+    }
     return answers;
   }
 
   async #answer({ prompt, echo = false }: Prompt, detail: string, single: boolean): Promise<string> {
     const text = cleanLine(prompt, 200);
+    const { hop, subject } = this.#context;
+    const shown = `(${hop.user}@${hop.host}) ${text}`; // as OpenSSH since 8.4: who asks is for us to say, not for the server
     const secret = single && !echo && PASSWORD_PROMPT.test(text) && !ONE_TIME.test(text);
-    if (secret) return this.#password(text, detail);
-    const question = { kind: 'code', subject: this.#context.subject, prompt: text, detail, echo } as const;
+    if (secret) return this.#password(shown, detail);
+    const question = { kind: 'code', subject, prompt: shown, detail, echo } as const;
     return (await this.#context.ask(question)).reveal();
   }
 

@@ -41,6 +41,14 @@ test.each(['', 'y', 'YES please', 'true', '1', 'null', 'no', 'SHA256:', 'undefin
   },
 );
 
+// It was refused as "unknown", as if nothing had been typed.
+test('a fingerprint that was typed and differs is told beside the one that is shown', async () => {
+  const { request } = aRequest([hop()], { 'host-key': ['SHA256:abc'] });
+  const { message, hint } = await failureOf(dialWith({})(request));
+  expect(message).toMatch(/its host key is SHA256:\S{43}, and not SHA256:abc as was typed$/);
+  expect(hint).toContain('somebody may be in between');
+});
+
 test.each(['yes', ' Yes\n', 'fingerprint'])('the answer %j is a yes', async (answer) => {
   const { request } = aRequest(
     [hop()],
