@@ -93,7 +93,11 @@ function parsed(program: Command, argv: readonly string[]): boolean {
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return false;
-    throw new TunnelError('USAGE', `Cannot read the command line: ${inOurWords(thrown.message)}`, { cause: thrown });
+    const verb = VERBS.find(({ name }) => argv.includes(name))?.name;
+    throw new TunnelError('USAGE', `Cannot read the command line: ${inOurWords(thrown.message)}`, {
+      cause: thrown,
+      hint: `See \`tunnel help${verb === undefined ? '' : ` ${verb}`}\`.`,
+    });
   }
 }
 

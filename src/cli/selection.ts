@@ -22,7 +22,7 @@ export function selection(args: readonly string[], options: Options): Selection 
 export function requiredSelection(verb: string, args: readonly string[], options: Options): Selection {
   const chosen = selection(args, options);
   if (chosen !== undefined) return chosen;
-  throw new TunnelError('USAGE', `Cannot ${verb}: no tunnel is named`, {
+  throw new TunnelError('USAGE', `Cannot tell what to ${verb === 'down' ? 'take down' : verb}: no tunnel is named`, {
     hint: `Name one or several, or use --all or --tag: \`tunnel ${verb} NAME\`.`,
   });
 }

@@ -118,7 +118,7 @@ const hopText = z.string().transform((text, context): HopSpec => {
   );
 });
 const NO_PASSWORD =
-  'has a password or a wrong port before the @: a password never stands in a profile, store it with `tunnel secret set NAME`';
+  'has a password or a wrong port before the @: a password never stands in a profile, store it with `tunnel secret set password USER@HOST`';
 
 const hop = z.union([hopText, hopFields]);
 

@@ -21,5 +21,10 @@ export function secretsWithin(data: unknown, path: Path = []): Mistake[] {
 }
 
 function refusal(name: string): string {
-  return `\`${name}\` is refused: a secret never stands in a profile, store it with \`tunnel secret set NAME\``;
+  const words = /phrase/i.test(name)
+    ? 'passphrase KEYFILE'
+    : /otp/i.test(name)
+      ? 'totp USER@HOST'
+      : 'password USER@HOST';
+  return `\`${name}\` is refused: a secret never stands in a profile, store it with \`tunnel secret set ${words}\``;
 }

@@ -99,7 +99,10 @@ export class TunnelSupervisor {
     this.#refuseClosed();
     const names = await this.#reader.known(select, caller);
     const stopped = names.filter((name) => !this.#tunnels.wants(name)).join(', ');
-    if (stopped !== '') throw new TunnelError('NOT_RUNNING', `Cannot restart ${stopped}: not running`);
+    if (stopped !== '')
+      throw new TunnelError('NOT_RUNNING', `Cannot restart ${stopped}: not running`, {
+        hint: `Start it with \`tunnel up ${stopped.replaceAll(', ', ' ')}\`.`,
+      });
     return this.#applyAnew(names, caller, attendant, (tunnel, plan) => tunnel.restart(plan));
   }
 

@@ -7,6 +7,7 @@ import { forwardLines } from '../../src/cli/render/state.ts';
 import { statusLines, stoppedRow, type StatusRow } from '../../src/cli/render/status.ts';
 import { tableLines } from '../../src/cli/render/table.ts';
 import { PLAIN, theme, wantsColour } from '../../src/cli/theme.ts';
+import { FAILURES } from '../../src/model/failure.ts';
 import type { ForwardStatus, TunnelStatus } from '../../src/model/status.ts';
 
 const NOW = Date.parse('2026-08-14T10:00:00.000Z');
@@ -177,6 +178,13 @@ describe('the table of status', () => {
 
   test('a question says which command asks it', () => {
     expect(lines([tunnel({ state: 'waiting' })]).at(-1)).toBe('    Answer with `tunnel answer pop-mail`.');
+    // "Answer with `tunnel answer` on a terminal." stood above it, and said nearly the same.
+    const { hint } = FAILURES.NEEDS_PERSON;
+    const lastError = { code: 'NEEDS_PERSON', message: 'Cannot log in', hint, at: '2026-08-14T09:59:00.000Z' } as const;
+    expect(lines([tunnel({ state: 'waiting', lastError })]).slice(-2)).toEqual([
+      '  Cannot log in',
+      '    Answer with `tunnel answer pop-mail`.',
+    ]);
   });
 
   test('-v adds the supervisor, the traffic and what is known of the link', () => {

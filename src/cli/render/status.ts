@@ -102,7 +102,10 @@ function factLines({ via, latencyMs, reconnects }: StatusRow, theme: Theme): str
 
 /** The tunnel's own trouble first, then that of each forward that is in trouble by itself. */
 function troubleLines(row: StatusRow, nowMs: number, theme: Theme): string[] {
-  const own = row.lastError === null ? [] : faultLines(row.lastError, retryText(row, nowMs), theme);
+  // The last line names the tunnel to answer for; the general hint would say nearly the same twice.
+  const answerable = row.state === 'waiting' && row.lastError?.code === 'NEEDS_PERSON';
+  const fault = row.lastError === null || !answerable ? row.lastError : { ...row.lastError, hint: '' };
+  const own = fault === null ? [] : faultLines(fault, retryText(row, nowMs), theme);
   const forwards = row.forwards.flatMap(({ name, health, lastError }) => {
     const prefix = `${cleanLine(name)}: `;
     if (lastError === null) return health === 'failing' ? [theme.bad(`  ${prefix}the health probe fails`)] : [];
