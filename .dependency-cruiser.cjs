@@ -16,7 +16,7 @@ const MAY_IMPORT = {
   forward: ['socks', 'link/(carrier|transport)'],
   supervisor: ['link', 'forward'],
   ssh: ['known-hosts', 'files/known-hosts', 'link/(transport|ask)', 'secrets/store'],
-  check: ['link/(transport|ask)', 'forward/probe'],
+  check: ['link/(transport|ask)', 'forward/(probe|dial)'],
   router: [],
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],

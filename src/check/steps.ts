@@ -3,9 +3,10 @@ import { connect } from 'node:net';
 import { cleanLine } from '../model/clean.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import { TunnelError, asTunnelError } from '../model/failure.ts';
-import type { ForwardPlan, HopPlan, Plan } from '../model/plan.ts';
+import type { ForwardPlan, HopPlan, Plan, RelayForwardPlan } from '../model/plan.ts';
 import type { Ask } from '../link/ask.ts';
 import type { Channel, Dial, Transport } from '../link/transport.ts';
+import { dialLocal } from '../forward/dial.ts';
 import { firstBytes } from './first-bytes.ts';
 
 /** One thing that was proved, or was not. */
@@ -34,8 +35,10 @@ export interface CheckNeeds {
  * itself. Binds nothing and leaves nothing open.
  */
 export async function* proveSteps(plan: Plan, needs: CheckNeeds): AsyncGenerator<CheckStep, void> {
+  for (const forward of plan.forwards) if (forward.kind === 'relay') yield* proveRelay(forward, needs);
   const [first] = plan.hops;
-  if (first === undefined) return;
+  const tunnelled = plan.forwards.filter((forward) => forward.kind !== 'relay');
+  if (first === undefined || (tunnelled.length === 0 && plan.forwards.length > 0)) return;
   const timed = timer(needs);
   if (first.proxyCommand === null) {
     for (const step of [resolveName, connectTcp]) {
@@ -48,7 +51,7 @@ export async function* proveSteps(plan: Plan, needs: CheckNeeds): AsyncGenerator
   yield* login.steps;
   if (login.transport === undefined) return;
   try {
-    for (const forward of plan.forwards) yield* proveForward(forward, login.transport, needs);
+    for (const forward of tunnelled) yield* proveForward(forward, login.transport, needs);
   } finally {
     login.transport.close();
   }
@@ -181,4 +184,24 @@ async function* proveForward(
   if (channel === undefined) return;
   const opened = channel;
   yield await timed('first bytes', place, () => firstBytes(opened, needs.signal));
+}
+
+/** Every target by itself, from here. Datagrams prove nothing: whether one arrives, its receiver alone knows. */
+async function* proveRelay(
+  { name, targets, protocol, connectMs }: RelayForwardPlan,
+  needs: CheckNeeds,
+): AsyncGenerator<CheckStep, void> {
+  if (protocol === 'udp') return;
+  const timed = timer(needs);
+  for (const target of targets) {
+    const place = `${name}: ${formatEndpoint(target)}`;
+    let channel: Channel | undefined;
+    yield await timed('TCP', place, async () => {
+      channel = await dialLocal(target, AbortSignal.any([needs.signal, AbortSignal.timeout(connectMs)]));
+      return 'open';
+    });
+    if (channel === undefined) continue;
+    const opened = channel;
+    yield await timed('first bytes', place, () => firstBytes(opened, needs.signal));
+  }
 }

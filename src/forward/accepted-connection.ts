@@ -115,7 +115,9 @@ export class AcceptedConnection {
       stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
       const bargain = await route.negotiate(this.#parley, signal);
       this.#bargain = bargain;
-      const channel = await route.dial(bargain.target, originator, signal);
+      const channel = await (bargain.dial === undefined
+        ? route.dial(bargain.target, originator, signal)
+        : bargain.dial(bargain.target, originator, signal));
       bargain.opened?.();
       return channel;
     } catch (thrown) {
@@ -152,7 +154,8 @@ export class AcceptedConnection {
 
   #expired(): TunnelError {
     const { holdMs, linkUp } = this.#options;
-    const why = linkUp() ? 'the server did not open a channel' : 'the SSH connection is down';
+    const unopened = this.#bargain?.dial === undefined ? 'the server did not open a channel' : 'no target answered';
+    const why = linkUp() ? unopened : 'the SSH connection is down';
     return new TunnelError('HOLD_EXPIRED', `Cannot reach ${this.target} within ${holdMs / 1_000} s: ${why}`);
   }
 

@@ -53,7 +53,8 @@ const DIAL_FAILURES: Readonly<Record<string, readonly [FailureCode, string]>> = 
   ETIMEDOUT: ['CONNECT_TIMEOUT', 'Connection timed out'],
 };
 
-function dialFailure(error: NodeJS.ErrnoException, target: Endpoint): TunnelError {
+/** What the system said about reaching a target, as the error that a person sees. */
+export function dialFailure(error: NodeJS.ErrnoException, target: Endpoint): TunnelError {
   const code = error.code ?? '';
   const [failure, why] = DIAL_FAILURES[code] ?? ['UNREACHABLE', code === '' ? error.message : code];
   return new TunnelError(failure, `Cannot connect to ${formatEndpoint(target)}: ${why}`, { cause: error });

@@ -51,6 +51,15 @@ export interface DemandFacts {
   readonly closesAtMs: number | null;
 }
 
+/** Where a forward knows from how the service behind it does: one probe, or one for each target. */
+export interface HealthSource {
+  readonly health: Health | null;
+  start(): void;
+  linkChanged(): void;
+  update(probe: ForwardSettings['probe']): void;
+  close(): void;
+}
+
 export type ForwardSettings = Pick<Plan, 'limits' | 'whileDown' | 'probe'>;
 
 /** A password that is kept as a secret: `subject` is its name, as `tunnel secret set password` takes it. */

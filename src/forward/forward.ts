@@ -6,7 +6,9 @@ import type { Forward, ForwardContext } from './forward-context.ts';
 import { ListeningForward } from './listening-forward.ts';
 import { proxyTarget } from './negotiate.ts';
 import { ProxyLogin } from './proxy-login.ts';
+import { tcpRelay } from './relay.ts';
 import { fixedTarget, type Route } from './route.ts';
+import { UdpRelay } from './udp.ts';
 
 /**
  * The table of kinds: who hands the connections over, how a target is agreed, who reaches it. Nothing is bound before
@@ -24,6 +26,8 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
     }
     case 'socks':
       return new ListeningForward(plan, { label, ...proxy(plan, context), dial: byChannel }, context);
+    case 'relay':
+      return plan.protocol === 'udp' ? new UdpRelay(plan, context) : tcpRelay(plan, context);
   }
 }
 

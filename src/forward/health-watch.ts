@@ -3,7 +3,7 @@ import { TunnelError } from '../model/failure.ts';
 import type { Expectation, Plan } from '../model/plan.ts';
 import type { Health } from '../model/status.ts';
 import type { Dial } from './dial.ts';
-import type { ForwardContext } from './forward-context.ts';
+import type { ForwardContext, HealthSource } from './forward-context.ts';
 import { probeService, type ProbeResult } from './probe.ts';
 
 export interface HealthWatchOptions {
@@ -20,7 +20,7 @@ export interface HealthWatchOptions {
 const ORIGINATOR = { address: '127.0.0.1', port: 65_535 };
 
 /** Probes the service behind a forward, at once and then every so often, for as long as a link is up and wanted. */
-export class HealthWatch {
+export class HealthWatch implements HealthSource {
   readonly #options: HealthWatchOptions;
   #probe: Plan['probe'];
   #health: Health | null = null;

@@ -37,7 +37,7 @@ const BACKLOG = 1024;
 const FREE_PORT_TRIES = 16;
 
 /** A missing address (`::1` without IPv6) may be left out where `optional`. */
-interface BindAddress {
+export interface BindAddress {
   readonly host: string;
   readonly optional: boolean;
 }
@@ -143,7 +143,8 @@ function portOf(server: Server): number {
   return address !== null && typeof address === 'object' ? address.port : 0;
 }
 
-async function addressesOf(host: string): Promise<readonly BindAddress[]> {
+/** What a bind host stands for. Rejects as `dns.lookup` does. */
+export async function addressesOf(host: string): Promise<readonly BindAddress[]> {
   if (host === 'localhost') return bothFamilies('127.0.0.1', '::1');
   if (host === '*') return bothFamilies('0.0.0.0', '::');
   if (isIP(host) !== 0) return [{ host, optional: false }];

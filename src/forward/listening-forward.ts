@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { formatDuration } from '../model/duration.ts';
+import type { Originator } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
@@ -8,7 +9,7 @@ import { AcceptedConnection, type Outcome } from './accepted-connection.ts';
 import { Admission } from './admission.ts';
 import { Burst } from './burst.ts';
 import { ClientTurns, type Turn } from './client-turns.ts';
-import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
+import type { Forward, ForwardContext, ForwardFacts, ForwardSettings, HealthSource } from './forward-context.ts';
 import { HealthWatch } from './health-watch.ts';
 import { LinkNeed } from './link-need.ts';
 import { listen, type Listener } from './listener.ts';
@@ -33,7 +34,7 @@ export class ListeningForward implements Forward {
   readonly #turns: ClientTurns;
   readonly #burst: Burst;
   readonly #need: LinkNeed;
-  readonly #health: HealthWatch | undefined;
+  readonly #health: HealthSource | undefined;
   readonly #connections = new Set<AcceptedConnection>();
   #settings: ForwardSettings;
   #listener: Listener | undefined;
@@ -63,11 +64,7 @@ export class ListeningForward implements Forward {
       onChange: () => this.#needChanged(),
       onClose: (why) => this.#unneeded(why),
     });
-    const wanted = (): boolean => this.#need.open;
-    this.#health =
-      plan.expect === null || route.probed === null
-        ? undefined
-        : new HealthWatch({ expectation: plan.expect, target: route.probed, dial: route.dial, wanted, context });
+    this.#health = route.health ?? probeOf(plan, route, () => this.#need.open, context);
   }
 
   get facts(): ForwardFacts {
@@ -176,7 +173,11 @@ export class ListeningForward implements Forward {
     const unix = this.#plan.bind.kind === 'unix';
     const { remoteAddress, remotePort } = socket;
     if (!unix && (remoteAddress === undefined || remotePort === undefined)) return void socket.destroy(); // reset already
-    const originator = { address: remoteAddress ?? NO_ADDRESS.address, port: remotePort ?? NO_ADDRESS.port };
+    const originator = {
+      address: remoteAddress ?? NO_ADDRESS.address,
+      port: remotePort ?? NO_ADDRESS.port,
+      ...reachedOf(socket),
+    };
     const client = unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: originator.address, port: originator.port });
     const place = unix ? 'unix' : originator.address;
     let connection: AcceptedConnection | undefined = undefined;
@@ -302,4 +303,20 @@ export class ListeningForward implements Forward {
     this.#burst.flush();
     this.#need.end();
   }
+}
+
+function probeOf(
+  { expect }: ForwardPlan,
+  { probed, dial }: Route,
+  wanted: () => boolean,
+  context: ForwardContext,
+): HealthWatch | undefined {
+  if (expect === null || probed === null) return undefined;
+  return new HealthWatch({ expectation: expect, target: probed, dial, wanted, context });
+}
+
+/** Which of our addresses the client connected to; a unix socket has none. */
+function reachedOf({ localAddress, localPort }: Socket): Pick<Originator, 'reached'> {
+  if (localAddress === undefined || localPort === undefined) return {};
+  return { reached: { address: localAddress, port: localPort } };
 }

@@ -3,7 +3,9 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { cleanLine } from '../model/clean.ts';
 import type { Endpoint } from '../model/endpoint.ts';
-import { tcpListeners, unixListeners, type HeldSocket } from './proc-net.ts';
+import { boundSockets, unixListeners, type HeldSocket } from './proc-net.ts';
+
+type Protocol = 'tcp' | 'udp';
 
 /** A promise of section 6 of the figures to reach: a busy port is reported within a second, holder included. */
 const DEADLINE_MS = 800;
@@ -12,15 +14,16 @@ const DEADLINE_MS = 800;
  * Who listens where we wanted to, in words: `held by nginx (pid 812)`. Resolves within a second with '' where that
  * cannot be found out. Never rejects: it only makes a message better.
  */
-export async function portHolder(endpoint: Endpoint): Promise<string> {
+export async function portHolder(endpoint: Endpoint, protocol: Protocol = 'tcp'): Promise<string> {
   const stop = AbortSignal.timeout(DEADLINE_MS);
   const late = new Promise<string>((resolve) => stop.addEventListener('abort', () => resolve(''), { once: true }));
-  const search = process.platform === 'linux' ? holderFromProc(endpoint, stop) : holderFromLsof(endpoint);
+  const search =
+    process.platform === 'linux' ? holderFromProc(endpoint, protocol, stop) : holderFromLsof(endpoint, protocol);
   return Promise.race([search.catch(() => ''), late]); // whatever /proc or lsof refuse, we then do not know
 }
 
-async function holderFromProc(endpoint: Endpoint, stop: AbortSignal): Promise<string> {
-  const held = await socketsOf(endpoint);
+async function holderFromProc(endpoint: Endpoint, protocol: Protocol, stop: AbortSignal): Promise<string> {
+  const held = await socketsOf(endpoint, protocol);
   const [first] = held;
   if (first === undefined) return ''; // gone meanwhile, or in another network namespace
   const pid = await pidHolding(new Set(held.map(({ inode }) => `socket:[${inode}]`)), stop);
@@ -29,12 +32,12 @@ async function holderFromProc(endpoint: Endpoint, stop: AbortSignal): Promise<st
   return user === undefined ? 'held by a process of another user' : `held by a process of user ${user}`;
 }
 
-async function socketsOf(endpoint: Endpoint): Promise<readonly HeldSocket[]> {
+async function socketsOf(endpoint: Endpoint, protocol: Protocol): Promise<readonly HeldSocket[]> {
   if (endpoint.kind === 'unix') return unixListeners(await readFile('/proc/net/unix', 'utf8'), endpoint.path);
   const tables = await Promise.all(
-    ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
+    [protocol, `${protocol}6`].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
   );
-  return tables.flatMap((table) => tcpListeners(table, endpoint.host, endpoint.port));
+  return tables.flatMap((table) => boundSockets(table, endpoint.host, endpoint.port, protocol));
 }
 
 /** Looks through the open files of every process whose files we may see. */
@@ -71,14 +74,18 @@ async function userName(uid: number): Promise<string> {
 }
 
 /** macOS and the BSDs. By argument vector, never a shell; a missing lsof (Windows) means that we do not know. */
-function holderFromLsof(endpoint: Endpoint): Promise<string> {
-  const what = endpoint.kind === 'unix' ? ['-U', '-a', endpoint.path] : [`-iTCP:${endpoint.port}`, '-sTCP:LISTEN'];
+function holderFromLsof(endpoint: Endpoint, protocol: Protocol): Promise<string> {
+  const what = endpoint.kind === 'unix' ? ['-U', '-a', endpoint.path] : lsofSelection(endpoint.port, protocol);
   return new Promise((resolve) => {
     execFile('lsof', ['-nP', '-Fpc', ...what], { timeout: DEADLINE_MS }, (_error, stdout) => {
       const { pid, command } = parseLsof(stdout);
       resolve(pid === undefined ? '' : words(pid, command));
     });
   });
+}
+
+function lsofSelection(port: number, protocol: Protocol): string[] {
+  return protocol === 'udp' ? [`-iUDP:${port}`] : [`-iTCP:${port}`, '-sTCP:LISTEN'];
 }
 
 /** Reads `lsof -F pc`: one field a line, its letter first; the first process is the one. */

@@ -6,18 +6,24 @@ export interface HeldSocket {
   readonly uid: number | null;
 }
 
-const LISTEN = '0A';
+/** The state of a socket that others can reach: a listener of TCP; of UDP, one that is not connected. */
+const OPEN = { tcp: '0A', udp: '07' };
 
 /**
- * The listeners in the text of /proc/net/tcp or tcp6 that stand in the way of `host:port`: the same address, or every
- * address on either side.
+ * The sockets in the text of /proc/net/tcp, tcp6, udp or udp6 that stand in the way of `host:port`: the same address, or
+ * every address on either side.
  */
-export function tcpListeners(table: string, host: string, port: number): readonly HeldSocket[] {
+export function boundSockets(
+  table: string,
+  host: string,
+  port: number,
+  protocol: 'tcp' | 'udp' = 'tcp',
+): readonly HeldSocket[] {
   const found: HeldSocket[] = [];
   for (const line of table.split('\n').slice(1)) {
     const [, local = '', , state, , , , uid, , inode = ''] = line.trim().split(/\s+/);
     const [address = '', hexPort = ''] = local.split(':');
-    if (state !== LISTEN || parseInt(hexPort, 16) !== port || !inWay(procAddress(address), host)) continue;
+    if (state !== OPEN[protocol] || parseInt(hexPort, 16) !== port || !inWay(procAddress(address), host)) continue;
     found.push({ inode, uid: Number(uid) });
   }
   return found;

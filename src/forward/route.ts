@@ -2,6 +2,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { Dial } from './dial.ts';
 import type { Parley } from './parley.ts';
+import type { HealthSource } from './forward-context.ts';
 
 /** What makes one kind of forward differ from another once a client is accepted: source × negotiation × dial. */
 export interface Route {
@@ -11,6 +12,8 @@ export interface Route {
   readonly probed: Endpoint | null;
   /** Rejects while nobody could be served; asked before each bind. */
   ready?(): Promise<void>;
+  /** Replaces the probe of the one target that most kinds have. */
+  readonly health?: HealthSource;
   readonly negotiate: Negotiate;
   readonly dial: Dial;
 }
@@ -25,7 +28,10 @@ export type Negotiate = (client: Parley, signal: AbortSignal) => Promise<Bargain
 export const CLIENT_GONE = new TunnelError('STOPPED', 'The client has gone');
 
 export interface Bargain {
+  /** Where it leads, as far as is known: final once the channel is open. */
   readonly target: Endpoint;
+  /** How this client's target is reached, where not as the route says. */
+  dial?: Dial;
   /** The channel is open: last words to the client before its bytes flow. */
   opened?(): void;
   /** It could not be opened: last words before the socket is closed. */

@@ -7,6 +7,8 @@ import type { Ask } from './ask.ts';
 export interface Originator {
   readonly address: string;
   readonly port: number;
+  /** The address of ours that it connected to, where it is known. SSH does not carry it; the PROXY protocol does. */
+  readonly reached?: { readonly address: string; readonly port: number };
 }
 
 /**

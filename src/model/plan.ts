@@ -90,7 +90,7 @@ export type SecretSource =
 export type HookCommand = string | readonly string[];
 
 /** The kinds of forward that this version runs; the schema names the others as not supported yet. */
-export type ForwardPlan = LocalForwardPlan | SocksForwardPlan;
+export type ForwardPlan = LocalForwardPlan | SocksForwardPlan | RelayForwardPlan;
 
 /** What every kind says: who listens where, and for whom. */
 export interface ListenerPlan {
@@ -131,6 +131,21 @@ export interface SocksForwardPlan extends ListenerPlan {
   readonly kind: 'socks';
   /** Clients log in by this name with the password kept as a secret; null lets everybody in. */
   readonly auth: string | null;
+}
+
+/** No SSH: the targets are dialled from this machine. */
+export interface RelayForwardPlan extends ListenerPlan {
+  readonly kind: 'relay';
+  readonly protocol: 'tcp' | 'udp';
+  /** One or several, in the order to prefer them. A name is resolved here, each time. */
+  readonly targets: readonly Endpoint[];
+  readonly choose: 'failover' | 'round-robin';
+  /** Tells the target who is really calling; null says nothing. */
+  readonly proxyProtocol: 'v1' | 'v2' | null;
+  /** How long one target may take to answer a connection. */
+  readonly connectMs: number;
+  /** UDP: a client from which and for which nothing came for so long is forgotten. */
+  readonly idleMs: number;
 }
 
 export type Expectation =

@@ -83,6 +83,8 @@ export const DEFAULTS = {
   probe: { everyMs: 30_000, timeoutMs: 5_000 },
   connections: 1,
   idleMs: 600_000,
+  /** RFC 4787 section 4.3 forbids a NAT less than two minutes, since clients keep their mapping alive by that. */
+  udpIdleMs: 120_000,
   auth: ['publickey', 'keyboard-interactive', 'password'],
 } as const satisfies { readonly auth: readonly AuthMethod[] } & Record<string, unknown>;
 

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { formatEndpoint } from '../model/endpoint.ts';
+import { formatEndpoint, isLoopback } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
 import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, ListenerPlan, Plan, SecretSource } from '../model/plan.ts';
 import { DEFAULTS, type Profile } from '../model/profile.ts';
@@ -29,7 +29,7 @@ export function resolvePlan(profile: Profile, chain: HopChain, facts: ResolveFac
     const fromHop = new Origins(origins, ['hops', index], ['via', hop.via], hop.settings, hop.jumpOf);
     return orProblem(() => [resolveHop(hop, facts, fromHop)], ['via', hop.via], problems);
   });
-  const forwards = namedForwards(profile.forwards, problems);
+  const forwards = namedForwards(profile, problems);
   noteForwards(profile.forwards, forwards, from);
   if (problems.length > 0) return { ok: false, problems };
   return {
@@ -150,7 +150,7 @@ function extras(
   return {
     secrets: { password: source('password'), passphrase: source('passphrase'), totp: source('totp') },
     hooks: { up: hook('up'), down: hook('down'), waiting: hook('waiting') },
-    warnings: [...new Set(hops.flatMap(({ settings }) => settings.warnings))],
+    warnings: [...new Set(hops.flatMap(({ settings }) => settings.warnings)), ...openDoors(profile)],
   };
 }
 
@@ -169,7 +169,7 @@ function credentialName(path: string, env: ResolveFacts['local']['env']): string
 }
 
 /** Gives every forward a name of its own; the kinds that cannot run were refused when the profile was read. */
-function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): ForwardPlan[] {
+function namedForwards({ forwards: specs, timeouts }: Profile, problems: PlanProblem[]): ForwardPlan[] {
   const taken = new Set(specs.map(({ name }) => name).filter((name) => name !== undefined));
   return specs.flatMap((spec, index): ForwardPlan[] => {
     if (!isRunnable(spec)) {
@@ -178,17 +178,17 @@ function namedForwards(specs: readonly ForwardSpec[], problems: PlanProblem[]): 
     }
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    return [forwardPlan(spec, name)];
+    return [forwardPlan(spec, name, timeouts?.connectMs ?? DEFAULTS.timeouts.connectMs)];
   });
 }
 
 type RunnableSpec = Extract<ForwardSpec, { readonly kind: ForwardPlan['kind'] }>;
 
 function isRunnable(spec: ForwardSpec): spec is RunnableSpec {
-  return spec.kind === 'local' || spec.kind === 'socks';
+  return spec.kind === 'local' || spec.kind === 'socks' || spec.kind === 'relay';
 }
 
-function forwardPlan(spec: RunnableSpec, name: string): ForwardPlan {
+function forwardPlan(spec: RunnableSpec, name: string, connectMs: number): ForwardPlan {
   const { bind, allow = null, expect = null, clients = 'many' } = spec;
   const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients };
   switch (spec.kind) {
@@ -196,6 +196,17 @@ function forwardPlan(spec: RunnableSpec, name: string): ForwardPlan {
       return { kind: spec.kind, ...listener, target: spec.target };
     case 'socks':
       return { kind: spec.kind, ...listener, auth: spec.auth ?? null };
+    case 'relay':
+      return {
+        kind: spec.kind,
+        ...listener,
+        targets: spec.targets,
+        protocol: spec.protocol ?? 'tcp',
+        choose: spec.choose ?? 'failover',
+        proxyProtocol: spec.proxyProtocol ?? null,
+        connectMs,
+        idleMs: spec.idleMs ?? DEFAULTS.udpIdleMs,
+      };
   }
 }
 
@@ -215,10 +226,15 @@ function noteForwards(specs: readonly ForwardSpec[], plans: readonly ForwardPlan
   }
 }
 
+function autoName(spec: RunnableSpec): string {
+  const [target] = spec.kind === 'relay' ? spec.targets : 'target' in spec ? [spec.target] : [];
+  return target === undefined ? spec.kind : formatEndpoint(target);
+}
+
 /** The bind address; for a free port, which several may have, where it leads. A number tells apart what is still alike. */
 function freeName(spec: RunnableSpec, taken: ReadonlySet<string>): string {
   const { bind } = spec;
-  const auto = `auto-${'target' in spec ? formatEndpoint(spec.target) : spec.kind}`;
+  const auto = `auto-${autoName(spec)}`;
   const base = bind.kind === 'tcp' && bind.port === 0 ? auto : formatEndpoint(bind);
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? base : `${base}-${number}`;
@@ -228,4 +244,13 @@ function freeName(spec: RunnableSpec, taken: ReadonlySet<string>): string {
 
 function inMs(seconds: number | null | undefined): number | undefined {
   return seconds === null || seconds === undefined ? undefined : seconds * 1000;
+}
+
+/** A relay is there to be reached by others: that everybody may is said, since it may not have been meant. */
+function openDoors({ forwards }: Profile): string[] {
+  return forwards
+    .filter(({ kind, bind, allow }) => kind === 'relay' && allow === undefined && !isLoopback(bind))
+    .map(
+      ({ bind }) => `${formatEndpoint(bind)} has no \`allow\` list: everybody who can reach this machine can use it`,
+    );
 }

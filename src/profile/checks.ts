@@ -3,21 +3,21 @@ import type { ForwardSpec } from '../model/forward-spec.ts';
 
 /** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
 export interface ForwardMistake {
-  readonly field: 'bind' | 'open' | 'idle' | 'lifetime' | 'clients' | 'expect' | 'map';
+  readonly field: 'bind' | 'to' | 'open' | 'idle' | 'lifetime' | 'clients' | 'expect' | 'map' | 'proxyProtocol';
   readonly message: string;
 }
 
 /** The kinds of forward that this version cannot run yet: a kind leaves this list in the change that brings it. */
-const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'remote-socks', 'trigger', 'relay'];
+const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'remote-socks', 'trigger'];
 
 /** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
 export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {
-  return [...contradictions(forward), ...notSupportedYet(forward)];
+  return [...contradictions(forward), ...relayMistakes(forward), ...notSupportedYet(forward)];
 }
 
 function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   const onDemand = forward.open === 'on-demand';
-  if (forward.idleMs !== undefined && !onDemand && forward.kind !== 'trigger') {
+  if (forward.idleMs !== undefined && !onDemand && forward.kind !== 'trigger' && !relaysDatagrams(forward)) {
     yield { field: 'idle', message: '`idle` needs `open: on-demand`: a forward that is always open has no idle time' };
   }
   if (forward.lifetimeMs !== undefined && !onDemand) {
@@ -45,6 +45,25 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   }
 }
 
+function relaysDatagrams(forward: ForwardSpec): boolean {
+  return forward.kind === 'relay' && forward.protocol === 'udp';
+}
+
+function* relayMistakes(forward: ForwardSpec): Generator<ForwardMistake> {
+  if (forward.kind !== 'relay' || forward.protocol !== 'udp') return;
+  if (forward.bind.kind === 'unix') yield { field: 'bind', message: 'is a unix socket, which takes no UDP' };
+  if (forward.targets.some(({ kind }) => kind === 'unix')) {
+    yield { field: 'to', message: '`to` names a unix socket, which takes no UDP' };
+  }
+  if (forward.expect !== undefined) yield { field: 'expect', message: '`expect` asks by TCP, and this is UDP' };
+  if (forward.proxyProtocol === 'v1') {
+    yield { field: 'proxyProtocol', message: '`proxyProtocol: v1` has no form for UDP: say v2' };
+  }
+  if (oneAtATime(forward)) {
+    yield { field: 'clients', message: `\`clients: ${forward.clients}\` counts connections, which UDP has not` };
+  }
+}
+
 function oneAtATime({ clients }: ForwardSpec): boolean {
   return clients !== undefined && clients !== 'many';
 }
@@ -59,7 +78,7 @@ function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
   if (KINDS_TO_COME.includes(forward.kind)) {
     yield { field: 'bind', message: `\`${forward.kind}\` forwards are not supported yet` };
   }
-  if (oneAtATime(forward) && !listensHere(forward)) {
+  if (oneAtATime(forward) && !listensHere(forward) && forward.kind !== 'relay') {
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
   }
   if (forward.map !== undefined) yield { field: 'map', message: '`map` is not supported yet' };

@@ -37,8 +37,8 @@ const common = {
   }),
   idle: field(duration, {
     type: 'duration',
-    help: 'Ends the need for an SSH connection after no client and no byte for so long; needs `open: on-demand` or a trigger.',
-    default: `${formatDuration(DEFAULTS.idleMs)} with on-demand`,
+    help: 'Ends the need for an SSH connection after no client and no byte for so long; needs `open: on-demand` or a trigger. A UDP relay forgets a client after it.',
+    default: `${formatDuration(DEFAULTS.idleMs)} with on-demand, ${formatDuration(DEFAULTS.udpIdleMs)} for a UDP relay`,
     example: '10m',
   }),
   lifetime: field(durationOr('none'), {

@@ -3,7 +3,7 @@ import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
 import type { SupervisorDeps } from './deps.ts';
 import { reconcile } from './reconcile.ts';
-import type { ForwardLiveness } from './state.ts';
+import { needsLink, type ForwardLiveness } from './state.ts';
 import { absentForward } from './tunnel-status.ts';
 
 export interface ForwardSetParts {
@@ -87,6 +87,7 @@ export class ForwardSet {
           error: slot.fault ?? facts.error,
           wasUp: slot.wasUp,
           idle: facts.demand?.open === false,
+          linkless: !needsLink(slot.plan),
         },
         wasUp: () => void (slot.wasUp = true),
       };

@@ -1,5 +1,6 @@
 import type { CarrierStatus } from '../link/carrier.ts';
 import type { TunnelError } from '../model/failure.ts';
+import type { ForwardPlan } from '../model/plan.ts';
 import type { ForwardState, TunnelState } from '../model/status.ts';
 
 /** Everything that a tunnel's state is made from. The state itself is stored nowhere: it is asked for when needed. */
@@ -23,6 +24,8 @@ export interface ForwardLiveness {
   readonly wasUp: boolean;
   /** It opens on demand, and nobody uses it now: it needs no link. */
   readonly idle?: boolean;
+  /** It needs no SSH: a link that is down is none of its business. */
+  readonly linkless?: boolean;
 }
 
 /** The state of one forward (product.md section 3): `connecting` before the first time up, `retrying` ever after. */
@@ -31,7 +34,7 @@ export function forwardState(forward: ForwardLiveness, tunnel: Omit<TunnelFacts,
   if (tunnel.failure !== null || tunnel.carrier?.phase === 'failed') return 'failed';
   if (!forward.listening) return withoutListener(forward);
   if (forward.idle === true) return 'idle';
-  const phase = tunnel.carrier?.phase ?? 'up';
+  const phase = forward.linkless === true ? 'up' : (tunnel.carrier?.phase ?? 'up');
   switch (phase) {
     case 'up':
     case 'idle':
@@ -64,4 +67,9 @@ export function tunnelState(facts: TunnelFacts): TunnelState {
 function withoutListener({ error, wasUp }: ForwardLiveness): ForwardState {
   if (error !== null) return error.retryable ? 'retrying' : 'failed';
   return wasUp ? 'retrying' : 'connecting';
+}
+
+/** Whether a forward of this kind needs an SSH connection at all. */
+export function needsLink({ kind }: Pick<ForwardPlan, 'kind'>): boolean {
+  return kind !== 'relay';
 }

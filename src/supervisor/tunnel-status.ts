@@ -23,7 +23,8 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
   const said = (error: TunnelError | null): ErrorStatus | null => error && errorStatus(error, errorAtMs(error));
   const forwardError = facts.forwards.find(({ error }) => error !== null)?.error ?? null;
   const running = facts.wish === 'run';
-  const waits = running && facts.failure === null && carrier !== null && carrier.nextRetryAtMs !== null;
+  const waits =
+    running && facts.failure === null && facts.carrier !== null && carrier !== null && carrier.nextRetryAtMs !== null;
   return {
     name: plan.name,
     state,

@@ -8,7 +8,7 @@ import { Announcer } from './announcer.ts';
 import type { NoteLevel, SupervisorDeps } from './deps.ts';
 import { ForwardSet, type ForwardView } from './forward-set.ts';
 import { sameLink } from './reconcile.ts';
-import type { TunnelFacts } from './state.ts';
+import { needsLink, type TunnelFacts } from './state.ts';
 import { tunnelStatus } from './tunnel-status.ts';
 
 /** What a tunnel has from its supervisor. */
@@ -272,7 +272,7 @@ export class Tunnel {
         wish: this.#wish,
         failure: this.#failure,
         // Between a failure and the next start there is no carrier: it is as good as connecting.
-        carrier: this.#plan.hops.length === 0 ? null : (carrier ?? { phase: 'connecting', lastError: null }),
+        carrier: !this.#plan.forwards.some(needsLink) ? null : (carrier ?? { phase: 'connecting', lastError: null }),
         openQuestions: this.#context.openQuestions(),
         forwards: views.map(({ liveness }) => liveness),
       },

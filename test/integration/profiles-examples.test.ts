@@ -23,12 +23,12 @@ describe.each(names)('the example %s', (name) => {
     return { text, profile: { ...parsed.profile, sshConfig: 'none' } };
   };
 
-  test('resolves to a plan with a server and its forwards', async () => {
+  test('resolves to a plan with its servers and its forwards', async () => {
     const { profile } = await read();
 
     const plan = await planOfProfile(profile, name.replace('.yaml', ''));
 
-    expect(plan.hops.length).toBe(profile.via?.length);
+    expect(plan.hops.length).toBe(profile.via?.length ?? 0);
     expect(plan.forwards.length).toBe(profile.forwards.length);
     expect(plan.warnings).toEqual([]);
   });

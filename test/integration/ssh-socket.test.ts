@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { dialSocket } from '../../src/ssh/dial-socket.ts';
 import { eventually } from '../support/eventually.ts';
 import { ALWAYS, failureOf } from '../support/ssh-dial.ts';
 import { freePort } from '../support/sshd.ts';
+import { stalled } from '../support/stalled.ts';
 
 /** Listens on a loopback address, at a given port or a free one. @returns the port, and who came */
 async function listener(host: string, port = 0) {
@@ -17,20 +16,6 @@ async function listener(host: string, port = 0) {
     server.close();
   });
   return { port: (server.address() as AddressInfo).port, sockets };
-}
-
-/** A listener that lets nobody in for a while: its queue is full, so that a connection attempt hangs without an answer. */
-async function stalled(host: string, forMs: number): Promise<number> {
-  const script = fileURLToPath(new URL('../support/stalled-listener.mjs', import.meta.url));
-  const child = spawn(process.execPath, [script, String(forMs), host], { stdio: ['pipe', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const port = await new Promise<number>((resolve) =>
-    child.stdout.once('data', (text: Buffer) => resolve(Number(text))),
-  );
-  const fillers = Array.from({ length: 4 }, () => connect(port, host).on('error', () => undefined));
-  onTestFinished(() => fillers.forEach((socket) => socket.destroy()));
-  await eventually(() => fillers.filter((socket) => !socket.connecting).length >= 2);
-  return port;
 }
 
 const dial = (addresses: readonly string[], port: number, signal = ALWAYS) =>

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { composeEngine } from '../../src/compose-engine.ts';
 import { appendKnownHost, readKnownHosts } from '../../src/files/known-hosts.ts';
 import type { Dial } from '../../src/link/transport.ts';
-import type { ForwardPlan, Plan } from '../../src/model/plan.ts';
+import type { ForwardPlan, LocalForwardPlan, Plan } from '../../src/model/plan.ts';
 import type { OpenQuestion } from '../../src/model/request.ts';
 import type { TunnelStatus } from '../../src/model/status.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
@@ -196,7 +196,7 @@ function mail(forwards: readonly ForwardPlan[], server: TestSshd = sshd): Plan {
   return aTunnelPlan({ name: 'mail', file: '', hops: [hop], forwards });
 }
 
-function forward(port: number): ForwardPlan {
+function forward(port: number): LocalForwardPlan {
   return { ...aForward(port), target: { kind: 'tcp', host: '127.0.0.1', port: targetPort } };
 }
 

@@ -4,7 +4,7 @@ import { bindFailure, privilegedPortHint } from '../../src/forward/bind-failure.
 import { Burst } from '../../src/forward/burst.ts';
 import { sameForward } from '../../src/forward/forward.ts';
 import { parseLsof } from '../../src/forward/port-holder.ts';
-import { tcpListeners, unixListeners } from '../../src/forward/proc-net.ts';
+import { boundSockets, unixListeners } from '../../src/forward/proc-net.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { aLocalPlan, ANY_PORT } from '../support/forward-fixture.ts';
 
@@ -173,12 +173,12 @@ describe('the holder of a port', () => {
     ['127.0.0.1', 114, ['13']],
     ['127.0.0.1', 115, []],
   ])('of %s:%d is found among the listeners', (host, port, inodes) => {
-    expect(tcpListeners(table, host, port).map(({ inode }) => inode)).toEqual(inodes);
+    expect(boundSockets(table, host, port).map(({ inode }) => inode)).toEqual(inodes);
   });
 
   test('is found in the table of IPv6', () => {
-    expect(tcpListeners(table6.join('\n'), '::1', 113)).toEqual([{ inode: '21', uid: 0 }]);
-    expect(tcpListeners(table6.join('\n'), '127.0.0.1', 114)).toEqual([{ inode: '22', uid: 1 }]);
+    expect(boundSockets(table6.join('\n'), '::1', 113)).toEqual([{ inode: '21', uid: 0 }]);
+    expect(boundSockets(table6.join('\n'), '127.0.0.1', 114)).toEqual([{ inode: '22', uid: 1 }]);
   });
 
   test('of a unix socket is found by its path', () => {

@@ -355,6 +355,36 @@ test('every forward has a name of its own', async () => {
   ]);
 });
 
+test('a relay has its defaults filled in, and is warned of where everybody can reach it', async () => {
+  const forwards = ['unix:/x', '0.0.0.0:80', 'localhost:81'].map((bind, index) => ({
+    kind: 'relay' as const,
+    bind: endpoint(bind),
+    targets: [endpoint('a:1')],
+    ...(index === 2 ? { name: 'c', protocol: 'udp' as const, idleMs: 1_000 } : {}),
+  }));
+
+  const plan = await planOf({ forwards, timeouts: { connectMs: 2_000 } });
+
+  expect(plan.hops).toEqual([]);
+  expect(plan.forwards[0]).toEqual({
+    kind: 'relay',
+    name: 'unix:/x',
+    bind: endpoint('unix:/x'),
+    targets: [endpoint('a:1')],
+    protocol: 'tcp',
+    choose: 'failover',
+    proxyProtocol: null,
+    connectMs: 2_000,
+    idleMs: 120_000,
+    allow: null,
+    expect: null,
+    demand: null,
+    clients: 'many',
+  });
+  expect(plan.forwards[2]).toMatchObject({ name: 'c', protocol: 'udp', idleMs: 1_000 });
+  expect(plan.warnings).toEqual(['0.0.0.0:80 has no `allow` list: everybody who can reach this machine can use it']);
+});
+
 describe('two bind addresses want one port', () => {
   test.each([
     ['localhost:1', '127.0.0.1:1', true],

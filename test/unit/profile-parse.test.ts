@@ -184,7 +184,6 @@ describe('what this version cannot run', () => {
       'trigger: localhost:5060\n    to: voip:5060\n    opens: [ { remote: 0.0.0.0:7078, to: client:7078 } ]\n    idle: 5m',
       '`trigger` forwards are not supported yet',
     ],
-    ['relay: 0.0.0.0:8080\n    to: [192.168.0.10:80]\n    proxyProtocol: v2', '`relay` forwards are not supported yet'],
   ])('%s', (written, message) => {
     const [problem, ...others] = problemsOf(`via: pop\nforwards:\n  - ${written}\n`);
 
@@ -215,6 +214,16 @@ describe('what contradicts itself', () => {
       '  - { local: 1, to: "a:1", lifetime: 3s }',
       '3:38 `lifetime` needs `open: on-demand`',
     ],
+    ['a relay on demand', '  - { relay: 1, to: "a:1", open: on-demand }', '3:34 `open: on-demand` is of no use here'],
+    ['a UDP relay to a socket', '  - { relay: 1, protocol: udp, to: "unix:/x" }', '3:36 `to` names a unix socket'],
+    ['a UDP relay at a socket', '  - { relay: "unix:/x", protocol: udp, to: "a:1" }', '3:14 `relay` is a unix socket'],
+    ['a TCP probe over UDP', '  - { relay: 1, protocol: udp, to: "a:1", expect: http }', '3:51 `expect` asks by TCP'],
+    [
+      'a text header before datagrams',
+      '  - { relay: 1, protocol: udp, to: "a:1", proxyProtocol: v1 }',
+      '3:58 `proxyProtocol: v1` has no form for UDP',
+    ],
+    ['a relay that is idle', '  - { relay: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
     [
       'one client at a time on a Unix socket',
       '  - { local: "unix:/run/x", to: "a:1", clients: queue }',

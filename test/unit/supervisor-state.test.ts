@@ -12,6 +12,7 @@ const lost = new TunnelError('CONNECTION_LOST', 'Lost');
 const fresh: ForwardLiveness = { listening: true, error: null, wasUp: false };
 const seasoned: ForwardLiveness = { ...fresh, wasUp: true };
 const unused: ForwardLiveness = { ...seasoned, idle: true };
+const relay: ForwardLiveness = { ...fresh, linkless: true };
 const unbound: ForwardLiveness = { listening: false, error: null, wasUp: false };
 const taken: ForwardLiveness = { listening: false, error: inUse, wasUp: false };
 const hopeless: ForwardLiveness = { listening: false, error: unsupported, wasUp: false };
@@ -44,6 +45,8 @@ const ROWS: readonly Row[] = [
   ['the listener is not bound yet, link up', facts('up', [unbound, fresh]), 'connecting', ['connecting', 'up']],
   ['up', facts('up', [seasoned, fresh]), 'up', ['up', 'up']],
   ['no SSH needed', facts(null, [fresh]), 'up', ['up']],
+  ['a relay while the link is down', facts('retrying', [seasoned, relay]), 'retrying', ['retrying', 'up']],
+  ['a relay beside what nobody needs now', facts('idle', [fresh, relay]), 'idle', ['idle', 'up']],
   ['nobody needs the link', facts('idle', [fresh]), 'idle', ['idle']],
   ['one is open on demand and unused, another serves', facts('up', [seasoned, unused]), 'up', ['up', 'idle']],
   [

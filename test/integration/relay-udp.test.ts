@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { ANY_PORT } from '../support/forward-fixture.ts';
+import { aRelay, deadUdpPort, UdpClient, UdpTarget, type RelayWishes } from '../support/relay-fixture.ts';
+
+const udp = (wishes: RelayWishes = {}): RelayWishes => ({ ...wishes, plan: { protocol: 'udp', ...wishes.plan } });
+
+describe('a UDP relay', () => {
+  test('carries datagrams as they are, each client by a port of its own', async () => {
+    await using target = await UdpTarget.start();
+    await using it = await aRelay([target.endpoint], udp());
+    using one = new UdpClient(it.port);
+    using other = new UdpClient(it.port);
+
+    one.send('first');
+    one.send('');
+    other.send('other');
+    await eventually(() => one.heard.length === 2 && other.heard.length === 1);
+
+    expect({ one: [...one.heard].sort(), other: other.heard }).toEqual({ one: ['', 'first'], other: ['other'] });
+    expect(target.peers.size).toBe(2);
+    expect(it.forward.facts).toMatchObject({
+      kind: 'relay',
+      listening: true,
+      openConnections: 2,
+      totalConnections: 2,
+      receivedBytes: 10,
+      sentBytes: 10,
+    });
+  });
+
+  test('listens at localhost in both families, with one port', async () => {
+    await using target = await UdpTarget.start();
+    await using it = await aRelay([target.endpoint], udp({ plan: { bind: { ...ANY_PORT, host: 'localhost' } } }));
+    using four = new UdpClient(it.port, '127.0.0.1');
+    using six = new UdpClient(it.port, '::1');
+
+    four.send('4');
+    six.send('6');
+
+    await eventually(() => four.heard[0] === '4' && six.heard[0] === '6');
+  });
+
+  test('forgets a client after the idle time, and not while something comes', async () => {
+    const clock = new FakeClock();
+    await using target = await UdpTarget.start();
+    await using it = await aRelay([target.endpoint], udp({ clock, plan: { idleMs: 10_000 } }));
+    using client = new UdpClient(it.port);
+    const say = async (text: string): Promise<void> => {
+      client.send(text);
+      await eventually(() => client.heard.at(-1) === text);
+    };
+
+    await say('a');
+    await clock.advance(9_000);
+    await say('b');
+    await clock.advance(9_000);
+    const before = it.forward.facts.openConnections;
+    await clock.advance(1_001);
+    const after = it.forward.facts.openConnections;
+    await say('c');
+
+    expect([before, after]).toEqual([1, 0]);
+    expect(it.records).toMatchObject([{ end: 'done', receivedBytes: 2, sentBytes: 2, durationMs: 19_000 }]);
+    expect(it.forward.facts).toMatchObject({ openConnections: 1, totalConnections: 2, receivedBytes: 3, sentBytes: 3 });
+  });
+
+  test('keeps a bounded number of clients, and those of the `allow` list alone', async () => {
+    await using target = await UdpTarget.start();
+    await using few = await aRelay([target.endpoint], udp({ limits: { connections: 1, perClient: 1 } }));
+    await using none = await aRelay([target.endpoint], udp({ plan: { allow: ['10.0.0.0/8'] } }));
+    using first = new UdpClient(few.port);
+    using second = new UdpClient(few.port);
+    using stranger = new UdpClient(none.port);
+
+    first.send('1');
+    await eventually(() => first.heard.length === 1);
+    second.send('2');
+    stranger.send('3');
+    await eventually(() => few.notes.length === 1 && none.notes.length === 1);
+    first.send('4');
+    await eventually(() => first.heard.length === 2);
+
+    expect(few.notes).toMatchObject([{ level: 'warn', code: 'LIMIT_REACHED' }]);
+    expect(none.notes[0]?.message).toContain('the address is not in `allow`');
+    expect(target.heard.map(String)).toEqual(['1', '4']);
+  });
+
+  test('goes to the next target when the first one refuses, and back after a while', async () => {
+    const clock = new FakeClock();
+    const dead = await deadUdpPort();
+    await using second = await UdpTarget.start();
+    await using it = await aRelay([dead, second.endpoint], udp({ clock }));
+    using client = new UdpClient(it.port);
+
+    client.send('lost');
+    await eventually(() => it.notes.length === 2);
+    client.send('again');
+    await eventually(() => client.heard[0] === 'again');
+    await clock.advance(5_000);
+    await eventually(() => it.notes.length === 3);
+
+    const refused = `Cannot connect to 127.0.0.1:${dead.port}: Connection refused`;
+    expect(it.notes.map(({ message }) => message)).toEqual([
+      refused,
+      `Target 127.0.0.1:${dead.port} is skipped until it answers: ${refused}`,
+      `Target 127.0.0.1:${dead.port} answers again`,
+    ]);
+    expect(it.records).toMatchObject([{ end: 'TARGET_REFUSED', sentBytes: 4, receivedBytes: 0 }]);
+  });
+
+  test('tells the target who is calling, in each datagram', async () => {
+    await using target = await UdpTarget.start(() => undefined);
+    await using it = await aRelay([target.endpoint], udp({ plan: { proxyProtocol: 'v2' } }));
+    using client = new UdpClient(it.port);
+
+    client.send('hello');
+    const datagram = await eventually(() => target.heard[0]);
+
+    expect(datagram.subarray(0, 16).toString('hex')).toBe('0d0a0d0a000d0a515549540a2112000c');
+    expect(datagram.readUInt16BE(24)).toBe(client.port);
+    expect(datagram.subarray(28).toString()).toBe('hello');
+  });
+
+  test('says who holds its port, and binds once it is free', async () => {
+    const clock = new FakeClock();
+    await using target = await UdpTarget.start();
+    const holder = await UdpTarget.start();
+    await using it = await aRelay([target.endpoint], udp({ clock, plan: { bind: holder.endpoint } }));
+
+    const { listening, error } = it.forward.facts;
+    await holder[Symbol.asyncDispose]();
+    await clock.advance(2_000);
+    await eventually(() => it.forward.facts.listening);
+
+    expect({ listening, code: error?.code }).toEqual({ listening: false, code: 'BIND_IN_USE' });
+    expect(error?.message).toContain('held by another forward of this process');
+    expect(it.forward.facts.error).toBeNull();
+  });
+});

@@ -1,0 +1,22 @@
+import { spawn } from 'node:child_process';
+import { connect } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { eventually } from './eventually.ts';
+
+/**
+ * A listener that lets nobody in for a while: its queue is full, so that a connection attempt hangs without an answer.
+ * It ends with the test. @returns its port
+ */
+export async function stalled(host: string, forMs: number): Promise<number> {
+  const script = fileURLToPath(new URL('stalled-listener.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, String(forMs), host], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const port = await new Promise<number>((resolve) =>
+    child.stdout.once('data', (text: Buffer) => resolve(Number(text))),
+  );
+  const fillers = Array.from({ length: 4 }, () => connect(port, host).on('error', () => undefined));
+  onTestFinished(() => fillers.forEach((socket) => socket.destroy()));
+  await eventually(() => fillers.filter((socket) => !socket.connecting).length >= 2);
+  return port;
+}
