@@ -22,6 +22,8 @@ export interface SpawnOptions {
 const STARTS_WITHIN_MS = 10_000;
 /** A supervisor that runs but does not listen is about to start, to mend its socket, or to stop, which takes longest. */
 const LISTENS_WITHIN_MS = 8_000;
+/** A try that took so long was let in: nobody listening, or no socket, is told at once. */
+const FROZEN_AFTER_MS = 1_000;
 const POLL_MS = 20;
 
 /**
@@ -37,6 +39,7 @@ export async function connectIfRunning(
   for (;;) {
     const lock = await readLock(paths.lockFile);
     if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
+    const triedAtMs = performance.now();
     try {
       return await connectControl(lock.socket, version, options);
     } catch (thrown) {
@@ -44,7 +47,8 @@ export async function connectIfRunning(
       if (error.code !== 'SUPERVISOR_UNREACHABLE') throw error;
       const liveness = await livenessOf(lock);
       if (liveness === 'dead') return undefined;
-      if (performance.now() > endsAtMs) {
+      // Whoever lets us in and then says nothing is frozen, and no second try makes it speak.
+      if (performance.now() > endsAtMs || performance.now() - triedAtMs > FROZEN_AFTER_MS) {
         if (liveness === 'perhaps') return undefined; // the pid is another program's by now
         throw silent(lock, error);
       }

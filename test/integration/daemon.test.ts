@@ -472,6 +472,21 @@ describe('a command', () => {
     await expect(line.call('status', {})).resolves.toMatchObject({ tunnels: [] });
   });
 
+  // `status` waited for it twice, ten seconds in all.
+  test('says after one try that the supervisor is frozen', async () => {
+    const { client: line } = await spawned();
+    const pid = line.supervisor?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    const startedAtMs = performance.now();
+
+    const failure: unknown = await connectIfRunning(paths, VERSION, { withinMs: 1_500 }).catch(
+      (error: unknown) => error,
+    );
+
+    expect(failure).toMatchObject({ code: 'SUPERVISOR_UNREACHABLE', hint: 'Run `tunnel daemon restart`.' });
+    expect(performance.now() - startedAtMs).toBeLessThan(2_900);
+  });
+
   test('finds the supervisor without the environment that it was started in', async () => {
     const runtime = join(home.dir, 'runtime');
     await mkdir(runtime, { mode: 0o700 });
