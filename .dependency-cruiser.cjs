@@ -44,6 +44,7 @@ const ONE_IMPORTER = {
   commander: '^src/cli/main\\.ts$',
   inquirer: '^src/cli/prompts\\.ts$',
   chalk: '^src/cli/theme\\.ts$',
+  '@noble/post-quantum': '^src/ssh/compat/ml-kem\\.ts$',
 };
 
 module.exports = {

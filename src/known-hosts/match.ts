@@ -45,7 +45,7 @@ function matchesHashed(hosts: string, name: string): boolean {
 }
 
 /** Globs by walking, not by a regular expression: a hostile pattern may cost its length times the name's, never more. */
-function matchesPattern(pattern: string, name: string): boolean {
+export function matchesPattern(pattern: string, name: string): boolean {
   let p = 0;
   let n = 0;
   let star = -1;

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { wireString, wireUint32, WireReader } from './wire.ts';
+import { wireString, wireUint32, WireReader } from '../model/wire.ts';
 
 /** A key that the agent holds: a plain public key, a certificate, or a security key. */
 export interface AgentKey {

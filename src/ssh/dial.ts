@@ -12,7 +12,9 @@ import { Deadline } from './deadline.ts';
 import { dialSocket } from './dial-socket.ts';
 import { abortFailure, jumpFailure, openFailure } from './failures.ts';
 import { hopName, passwordSubject, type HopContext } from './hop-context.ts';
-import { HopConnection } from './hop.ts';
+import type { Unsafe } from './algorithms.ts';
+import { loadMlKem } from './compat/ml-kem.ts';
+import { HopConnection, UnsafeChoice } from './hop.ts';
 import { HostKeyCheck, type HostKeyStore } from './host-key.ts';
 import { KeyRing } from './key-ring.ts';
 import { ProxyCommand } from './proxy-command.ts';
@@ -36,6 +38,8 @@ export interface DialOptions {
   readonly hostKeys?: HostKeyStore;
   /** What of the data path is off; for tests and the bench. */
   readonly levers?: Partial<Levers>;
+  /** The library for post-quantum key exchange, unless a test has another. */
+  readonly loadMlKem?: typeof loadMlKem;
 }
 
 const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
@@ -75,7 +79,7 @@ class ChainDial {
     try {
       if (signal.aborted) throw abortFailure(signal);
       onPhase('connecting');
-      for (const [index, hop] of hops.entries()) await this.#addHop(hop, index === hops.length - 1);
+      for (const [index, hop] of hops.entries()) await this.#addSafely(hop, index === hops.length - 1);
       const last = this.#hops.at(-1);
       if (last === undefined) throw new TypeError('A dial needs a hop');
       const base = this.#base;
@@ -91,7 +95,21 @@ class ChainDial {
     }
   }
 
-  async #addHop(hop: HopPlan, isLast: boolean): Promise<void> {
+  /** A server that lacks strict key exchange and chooses what is unsafe without it is dialled anew, with less on offer. */
+  async #addSafely(hop: HopPlan, isLast: boolean): Promise<void> {
+    for (const unsafe: Unsafe[] = []; ;) {
+      try {
+        return await this.#addHop(hop, isLast, unsafe);
+      } catch (error) {
+        const found =
+          error instanceof TunnelError && error.cause instanceof UnsafeChoice ? error.cause.unsafe : undefined;
+        if (found === undefined || unsafe.includes(found)) throw error;
+        unsafe.push(found);
+      }
+    }
+  }
+
+  async #addHop(hop: HopPlan, isLast: boolean, unsafe: readonly Unsafe[]): Promise<void> {
     const giveUp = new AbortController();
     const name = hopName(hop);
     const forward = (): void => giveUp.abort(abortFailure(this.#request.signal));
@@ -109,11 +127,12 @@ class ChainDial {
     this.#hops.at(-1)?.onEnded((reason) => giveUp.abort(reason)); // a hop lives no longer than the one that carries it
     try {
       const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys ?? FILES);
+      const mlKem = await (this.#options.loadMlKem ?? loadMlKem)();
       const stream = await this.#stream(hop, name, giveUp.signal);
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();
       const { dataPath } = this.#shared;
-      const start = { stream, hostKey, dataPath, connectDeadline, startLogin, giveUp };
+      const start = { stream, hostKey, mlKem, unsafe, dataPath, connectDeadline, startLogin, giveUp };
       this.#hops.push(await HopConnection.open(context, start));
     } catch (error) {
       throw this.#commandFailure(name) ?? (giveUp.signal.aborted ? abortFailure(giveUp.signal) : error);

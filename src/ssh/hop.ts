@@ -1,9 +1,12 @@
 import type { Duplex } from 'node:stream';
 import ssh2, { type Client, type NegotiatedAlgorithms } from 'ssh2';
+import { certifiedKey } from '../known-hosts/certificate.ts';
 import { clean } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
-import { chooseAlgorithms } from './algorithms.ts';
+import { asSsh2Algorithms, chooseAlgorithms, legacyAmong, unsafeWithoutStrict, type Unsafe } from './algorithms.ts';
 import { silenceWhenDead } from './compat/dead-protocol.ts';
+import { extendKeyExchange, type ExtendedExchange, type Settled } from './compat/key-exchange.ts';
+import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
 import { protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
@@ -19,6 +22,10 @@ export interface HopStart {
   readonly stream: Duplex;
   readonly hostKey: HostKeyCheck;
   readonly dataPath: DataPath;
+  /** An Error says why there is no post-quantum key exchange. */
+  readonly mlKem: MlKem | Error;
+  /** What this server must not be offered, as an earlier connection found. */
+  readonly unsafe: readonly Unsafe[];
   /** Ends when the key exchange is done. */
   readonly connectDeadline: Deadline;
   /** Makes the deadline of the login, which begins then. */
@@ -29,6 +36,16 @@ export interface HopStart {
 
 /** Our identification: no library's name, which would tell attackers which faults to try (RFC 4253 section 4.2). */
 const IDENT = 'tunnel';
+/** A connection that was ended before anything was sent under algorithms that are unsafe with this server. */
+export class UnsafeChoice extends Error {
+  readonly unsafe: Unsafe;
+
+  constructor(unsafe: Unsafe) {
+    super(`The server lacks strict key exchange and chose ${unsafe}`);
+    this.unsafe = unsafe;
+  }
+}
+
 const MOST_BANNERS = 5;
 const PREAMBLE_BYTES = 256;
 
@@ -47,7 +64,9 @@ export class HopConnection {
   #phase: EndFacts['phase'] = 'banner';
   #preamble = '';
   #banners = 0;
-  #negotiated: NegotiatedAlgorithms | undefined;
+  #exchanges: ExtendedExchange | undefined;
+  #settled: Settled | undefined;
+  #compression = '';
   #reason: TunnelError | undefined;
   #ended = false;
   #login: Login | undefined;
@@ -83,8 +102,14 @@ export class HopConnection {
     return protocolOf(this.client);
   }
 
-  get negotiated(): NegotiatedAlgorithms | undefined {
-    return this.#negotiated;
+  /** What the first key exchange settled; undefined before it. */
+  get settled(): Settled | undefined {
+    return this.#settled;
+  }
+
+  /** From us to the server. */
+  get compression(): string {
+    return this.#compression;
   }
 
   /** The server's identification, cleaned. */
@@ -119,14 +144,19 @@ export class HopConnection {
   #connect(): void {
     const { hop } = this.#context;
     try {
-      const choice = chooseAlgorithms(hop, this.#start.hostKey.knownTypes);
+      const { hostKey, mlKem, unsafe } = this.#start;
+      const certificates = hostKey.expectsCertificate;
+      const pq = mlKem instanceof Error ? undefined : mlKem;
+      const facts = { knownTypes: hostKey.knownTypes, certificates, mlKem: pq !== undefined, unsafe };
+      const choice = chooseAlgorithms(hop, facts);
       this.notes.push(...choice.notes);
+      if (mlKem instanceof Error) this.notes.push(`no post-quantum key exchange here: ${clean(mlKem.message, 100)}`);
       this.#listen();
       this.client.connect({
         sock: this.stream,
         username: hop.user,
         ident: IDENT,
-        algorithms: choice.algorithms,
+        algorithms: asSsh2Algorithms(choice.offer),
         readyTimeout: 0, // ours pause while a person is asked
         keepaliveInterval: 0, // ssh2's own keepalive calls a slow path dead
         strictVendor: false,
@@ -137,6 +167,9 @@ export class HopConnection {
       this.notes.push(...this.#start.dataPath.prepare(protocol, this.stream));
       silenceWhenDead(protocol);
       sendOfferedKeys(protocol);
+      const onSettled = (settled: Settled): void => this.#judge(settled);
+      this.#exchanges = extendKeyExchange(protocol, { offer: choice.offer, mlKem: pq, certifiedKey, onSettled });
+      if (this.#exchanges === undefined) this.notes.push('ssh2 is not as expected: no ML-KEM, no host certificates');
       this.#login = new Login(this.#context, watchLogin(protocol), (error) => this.destroy(error));
       this.#readPreamble();
     } catch (error) {
@@ -185,21 +218,51 @@ export class HopConnection {
       }
     };
     try {
-      this.#start.hostKey.verify(key, answerSafely, (why) => (this.#reason ??= why));
+      this.#start.hostKey.verify(key, this.#exchanges?.certificate, answerSafely, (why) => (this.#reason ??= why));
     } catch (error) {
       this.#reason ??= this.#fault(error);
       answerSafely(false);
     }
   }
 
+  /** Before the host shows its key, in each exchange: the first decides, since later ones have the same offers. */
+  #judge(settled: Settled): void {
+    if (this.#settled !== undefined || this.#ended) return;
+    this.#settled = settled;
+    const unsafe = unsafeWithoutStrict(settled);
+    if (unsafe === undefined) return;
+    const message = `Cannot connect to ${this.name}: the server lacks strict key exchange (CVE-2023-48795)`;
+    this.destroy(new TunnelError('HANDSHAKE_FAILED', message, { cause: new UnsafeChoice(unsafe) }));
+  }
+
   #exchanged(negotiated: NegotiatedAlgorithms): void {
-    if (this.#negotiated !== undefined || this.#ended) return; // a rekey
-    this.#negotiated = negotiated;
+    if (this.#phase === 'login' || this.#phase === 'up' || this.#ended) return; // a rekey
+    this.#judge(settledOf(negotiated, this.protocol._strictMode === true)); // where nobody saw it earlier
+    const settled = this.#settled;
+    if (settled === undefined || this.#isOver()) return;
+    this.#compression = negotiated.cs.compress;
     this.#phase = 'login';
     this.#start.connectDeadline.stop();
     this.#loginDeadline = this.#start.startLogin();
-    if (this.protocol._strictMode !== true) this.notes.push('the server lacks strict key exchange (CVE-2023-48795)');
+    this.#remark(settled);
     void this.#start.hostKey.remember(); // in this turn, after the phase; it tells its own failure
+  }
+
+  #isOver(): boolean {
+    return this.#ended;
+  }
+
+  #remark(settled: Settled): void {
+    if (!settled.strict) {
+      this.notes.push(
+        'the server lacks strict key exchange (CVE-2023-48795): chacha20 and CBC with encrypt-then-MAC are not used with it',
+      );
+    }
+    const old = legacyAmong(settled);
+    if (old.length === 0) return;
+    const remark = `${this.name} uses old algorithms, which its profile allows by \`legacy: true\`: ${old.join(', ')}`;
+    this.notes.push(remark);
+    this.#context.onNote(remark);
   }
 
   #nextAttempt(next: (attempt: Awaited<ReturnType<Login['next']>>) => void): void {
@@ -259,4 +322,9 @@ export class HopConnection {
   #fault(error: unknown): TunnelError {
     return new TunnelError('INTERNAL', `Cannot connect to ${this.name}`, { cause: error });
   }
+}
+
+/** As ssh2 reports it: without the names that only `extendKeyExchange` knows. */
+function settledOf({ kex, serverHostKey, cs, sc }: NegotiatedAlgorithms, strict: boolean): Settled {
+  return { kex, hostKey: serverHostKey, ciphers: [cs.cipher, sc.cipher], macs: [cs.mac, sc.mac], strict };
 }

@@ -1,3 +1,4 @@
+import { judgeCertificate, namesAuthority } from '../known-hosts/certificate-verdict.ts';
 import { isWildcard, knownHostName } from '../known-hosts/match.ts';
 import { keyTypeOf, type KnownHost, type KnownHosts } from '../known-hosts/parse.ts';
 import { fingerprint, judgeHostKey, keyTypeTitle, knownKeyTypes, type Verdict } from '../known-hosts/verdict.ts';
@@ -27,6 +28,8 @@ export class HostKeyCheck {
   /** The line that knew the host; only such a host may add keys of its own. */
   #knownBy: KnownHost | undefined;
   #toRecord: Buffer | undefined;
+  /** Why the certificate that came with the key did not do. */
+  #uselessCertificate: string | undefined;
 
   private constructor(context: HopContext, store: HostKeyStore, known: KnownHosts) {
     this.#context = context;
@@ -45,13 +48,25 @@ export class HostKeyCheck {
     return knownKeyTypes(this.#known.entries, this.#name, this.#fallbackName);
   }
 
+  /** Whether a certificate would be worth something: then it is asked for first. */
+  get expectsCertificate(): boolean {
+    const { hostKey } = this.#context.hop;
+    return hostKey.kind !== 'fingerprint' && namesAuthority(this.#known.entries, this.#name, this.#fallbackName);
+  }
+
   /**
    * ssh2's `hostVerifier`. Asynchronous for the first key exchange only: ssh2 1.17.0 releases its send queue under the
    * old cipher while a later answer is awaited, which kills the connection.
+   * @param key the plain one, also where it came in a certificate
    * @param answer told exactly true or false, once
    * @param refused told why, before a false
    */
-  verify(key: Buffer, answer: (trusted: boolean) => void, refused: (why: TunnelError) => void): void {
+  verify(
+    key: Buffer,
+    certificate: Buffer | undefined,
+    answer: (trusted: boolean) => void,
+    refused: (why: TunnelError) => void,
+  ): void {
     const shown = Buffer.from(key); // ssh2 hands out a slice of what it read
     if (this.#trusted !== undefined) {
       const same = this.#trusted.equals(shown);
@@ -59,7 +74,7 @@ export class HostKeyCheck {
       answer(same);
       return;
     }
-    this.#judge(shown).then(
+    this.#judge(shown, certificate).then(
       () => {
         this.#trusted = shown;
         if (!this.#context.signal.aborted) answer(true);
@@ -119,11 +134,12 @@ export class HostKeyCheck {
     return answer.reveal().trim().toLowerCase() === 'yes';
   }
 
-  async #judge(key: Buffer): Promise<void> {
+  async #judge(key: Buffer, certificate: Buffer | undefined): Promise<void> {
     const { hop } = this.#context;
     const verdict = judgeHostKey(this.#known.entries, this.#name, key, this.#fallbackName);
     if (verdict.kind === 'revoked') throw this.#revoked(key, verdict.entry);
     if (hop.hostKey.kind === 'fingerprint') return this.#pinned(key, hop.hostKey.fingerprints);
+    if (certificate !== undefined && this.#vouched(certificate)) return;
     switch (verdict.kind) {
       case 'match':
         this.#knownBy = verdict.entry;
@@ -136,6 +152,19 @@ export class HostKeyCheck {
         if (hop.hostKey.kind === 'strict') await this.#askWhether(key, verdict);
         this.#toRecord = key;
     }
+  }
+
+  /** @throws HOST_KEY_REVOKED */
+  #vouched(certificate: Buffer): boolean {
+    const names = { name: this.#name, fallbackName: this.#fallbackName, principal: this.#fallbackName };
+    const verdict = judgeCertificate(this.#known.entries, certificate, names, Date.now());
+    if (verdict.kind === 'revoked')
+      throw this.#revoked(verdict.entry.key, verdict.entry, 'the authority of its host certificate');
+    if (verdict.kind === 'useless') {
+      this.#uselessCertificate = verdict.why;
+      this.#context.onNote(`The host certificate of ${this.#context.name} is not used: ${verdict.why}`);
+    }
+    return verdict.kind === 'vouched';
   }
 
   #pinned(key: Buffer, fingerprints: readonly string[]): void {
@@ -154,7 +183,10 @@ export class HostKeyCheck {
         detail: [
           `The authenticity of host '${context.name}' can't be established.`,
           `${title} key fingerprint is ${fingerprint(key)}.`,
-          ...otherNews(verdict, this.#known),
+          ...(this.#uselessCertificate === undefined
+            ? []
+            : [`Its certificate does not help: ${this.#uselessCertificate}.`]),
+          ...otherNews(verdict, this.#known, this.#uselessCertificate !== undefined),
         ].join('\n'),
         echo: true,
       })
@@ -201,8 +233,8 @@ export class HostKeyCheck {
     );
   }
 
-  #revoked(key: Buffer, entry: { readonly file: string; readonly line: number }): TunnelError {
-    const message = `Cannot connect to ${this.#context.name}: its host key ${fingerprint(key)} is marked as revoked in ${entry.file}:${entry.line}`;
+  #revoked(key: Buffer, entry: { readonly file: string; readonly line: number }, what = 'its host key'): TunnelError {
+    const message = `Cannot connect to ${this.#context.name}: ${what} ${fingerprint(key)} is marked as revoked in ${entry.file}:${entry.line}`;
     return new TunnelError('HOST_KEY_REVOKED', message);
   }
 
@@ -224,13 +256,17 @@ export function hostKeyNames(hop: Pick<HopPlan, 'host' | 'port' | 'hostKeyName'>
 }
 
 /** What else known_hosts holds that bears on the answer. */
-function otherNews({ others, certAuthority }: Extract<Verdict, { kind: 'new' }>, known: KnownHosts): string[] {
+function otherNews(
+  { others, certAuthority }: Extract<Verdict, { kind: 'new' }>,
+  known: KnownHosts,
+  certificateShown: boolean,
+): string[] {
   const news = others.map(
     (other) =>
       `Another key of this host is known: ${keyTypeTitle(other.keyType)} ${fingerprint(other.key)} in ${other.file}:${other.line}.`,
   );
-  if (certAuthority)
-    news.push('A @cert-authority line speaks of this host, but host certificates are not supported yet.');
+  if (certAuthority && !certificateShown)
+    news.push('A @cert-authority line speaks of this host, but it showed a plain key and no certificate.');
   const [first] = known.problems;
   if (first !== undefined) {
     const more = known.problems.length > 1 ? ` and ${known.problems.length - 1} more lines were` : ' was';

@@ -1,10 +1,11 @@
+import { certifiedKey } from '../known-hosts/certificate.ts';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import { AgentClient, type AgentKey } from './agent.ts';
 import type { HopContext } from './hop-context.ts';
 import { publicNeighbour, readKeyFile, type KeyFile } from './key-file.ts';
 import { plainAlgorithm } from './signature-algorithm.ts';
-import { WireReader } from './wire.ts';
+import { WireReader } from '../model/wire.ts';
 
 /** One way to prove who we are with a key. */
 export interface Identity {
@@ -86,9 +87,9 @@ async function certificates(
   }
   return blobs.flatMap(({ label, blob }) => {
     if (held.some((key) => key.blob.equals(blob))) return []; // the agent offers it by itself
-    const key = certifiedKey(blob);
-    const holder = held.find((one) => one.blob.equals(key));
-    const file = files.find((one) => one.blob?.equals(key) === true && !one.publicOnly);
+    const key = keyIn(blob);
+    const holder = held.find((one) => key !== undefined && one.blob.equals(key));
+    const file = files.find((one) => key !== undefined && one.blob?.equals(key) === true && !one.publicOnly);
     const signer =
       holder !== undefined
         ? agentIdentity(agent, holder, context)
@@ -120,6 +121,16 @@ async function certificateIn(file: string, context: HopContext): Promise<Buffer 
   }
 }
 
+/** Undefined for a type of certificate that we do not know: nobody holds its key then. */
+function keyIn(certificate: Buffer): Buffer | undefined {
+  try {
+    return certifiedKey(certificate);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 function fileIdentity(file: KeyFile, context: HopContext): Identity {
   return {
     label: file.file,
@@ -141,33 +152,6 @@ function agentIdentity(agent: AgentClient | undefined, key: AgentKey, context: H
     },
   };
 }
-
-/** The plain public key inside an OpenSSH certificate (PROTOCOL.certkeys), as it is known outside of one. */
-export function certifiedKey(certificate: Buffer): Buffer {
-  const reader = new WireReader(certificate);
-  const type = plainAlgorithm(reader.text());
-  reader.string(); // nonce
-  const fields = KEY_FIELDS[type] ?? 0;
-  const parts = Array.from({ length: fields }, () => reader.string());
-  const body = parts.flatMap((part) => {
-    const length = Buffer.allocUnsafe(4);
-    length.writeUInt32BE(part.length);
-    return [length, part];
-  });
-  const name = Buffer.from(type);
-  const head = Buffer.allocUnsafe(4);
-  head.writeUInt32BE(name.length);
-  return Buffer.concat([head, name, ...body]);
-}
-
-/** How many strings make the public key of each type. */
-const KEY_FIELDS: Readonly<Record<string, number>> = {
-  'ssh-ed25519': 1,
-  'ssh-rsa': 2,
-  'ecdsa-sha2-nistp256': 2,
-  'ecdsa-sha2-nistp384': 2,
-  'ecdsa-sha2-nistp521': 2,
-};
 
 function noteUnusable(error: unknown, context: HopContext): void {
   context.signal.throwIfAborted();

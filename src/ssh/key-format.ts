@@ -1,4 +1,4 @@
-import { WireReader } from './wire.ts';
+import { WireReader } from '../model/wire.ts';
 
 /** What a file that should hold a private key turned out to be, without any passphrase. */
 export type KeyFormat =

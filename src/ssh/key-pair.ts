@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { wireString, wireUint32 } from './wire.ts';
+import { wireString, wireUint32 } from '../model/wire.ts';
 
 /** An Ed25519 key pair in OpenSSH's own formats. */
 export interface KeyPair {

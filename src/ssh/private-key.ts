@@ -1,6 +1,6 @@
 import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { plainAlgorithm } from './signature-algorithm.ts';
-import { wireMpint, wireString } from './wire.ts';
+import { wireMpint, wireString } from '../model/wire.ts';
 
 /** A private key in memory that can log in. The bytes stay inside node:crypto. */
 export interface PrivateKey {

@@ -257,14 +257,15 @@ function incomingKey(bind: Endpoint): string {
 }
 
 function factsOf({ last }: TransportParts): TransportFacts {
-  const negotiated = last.negotiated;
+  const settled = last.settled;
+  const mac = settled?.macs[0] ?? '';
   return {
     serverVersion: last.serverVersion,
-    kex: negotiated?.kex ?? '',
-    hostKey: negotiated?.serverHostKey ?? '',
-    cipher: negotiated?.cs.cipher ?? '',
-    mac: negotiated?.cs.mac === '' ? 'implicit' : (negotiated?.cs.mac ?? ''),
-    compression: negotiated?.cs.compress ?? '',
+    kex: settled?.kex ?? '',
+    hostKey: settled?.hostKey ?? '',
+    cipher: settled?.ciphers[0] ?? '',
+    mac: mac === '' ? 'implicit' : mac,
+    compression: last.compression,
     notes: last.notes,
   };
 }

@@ -11,7 +11,7 @@ import { Secret } from '../../src/model/secret.ts';
 import { AgentClient } from '../../src/ssh/agent.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { startDemoServer } from '../../src/ssh/demo-server.ts';
-import { WireReader, wireString, wireUint32 } from '../../src/ssh/wire.ts';
+import { WireReader, wireString, wireUint32 } from '../../src/model/wire.ts';
 import { eventually } from '../support/eventually.ts';
 import { aDial, aHop, ALWAYS, aRequest, failureOf, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer, type ScriptedServer } from '../support/ssh-server.ts';

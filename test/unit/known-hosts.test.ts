@@ -7,7 +7,7 @@ import { appendKnownHost, readKnownHosts, removeKnownHost } from '../../src/file
 import { hashHost, knownHostName, matchesHost } from '../../src/known-hosts/match.ts';
 import { formatKnownHost, keyTypeOf, parseKnownHosts } from '../../src/known-hosts/parse.ts';
 import { fingerprint, judgeHostKey, knownKeyTypes } from '../../src/known-hosts/verdict.ts';
-import { wireString } from '../../src/ssh/wire.ts';
+import { wireString } from '../../src/model/wire.ts';
 import { makeKey } from '../support/sshd.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
 

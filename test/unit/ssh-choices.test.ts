@@ -1,7 +1,13 @@
 import { generateKeyPairSync, verify } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { chooseAlgorithms, selectAlgorithms } from '../../src/ssh/algorithms.ts';
+import {
+  chooseAlgorithms,
+  legacyAmong,
+  selectAlgorithms,
+  unsafeWithoutStrict,
+  type ChoiceFacts,
+} from '../../src/ssh/algorithms.ts';
 import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
 import { Deadline } from '../../src/ssh/deadline.ts';
 import { interleave } from '../../src/ssh/dial-socket.ts';
@@ -11,8 +17,10 @@ import { keyFormat } from '../../src/ssh/key-format.ts';
 import { makeKeyPair } from '../../src/ssh/key-pair.ts';
 import { asPrivateKey } from '../../src/ssh/private-key.ts';
 import { signatureAlgorithm } from '../../src/ssh/signature-algorithm.ts';
-import { wireMpint, WireReader, wireString } from '../../src/ssh/wire.ts';
+import { wireMpint, WireReader, wireString } from '../../src/model/wire.ts';
 import { aHop } from '../support/ssh-dial.ts';
+
+const FACTS: ChoiceFacts = { knownTypes: [], certificates: false, mlKem: true, unsafe: [] };
 
 describe('algorithms', () => {
   const offer = {
@@ -34,8 +42,8 @@ describe('algorithms', () => {
   });
 
   test('the types that known_hosts holds are asked for first', () => {
-    const { algorithms } = chooseAlgorithms(aHop({ port: 22 }), ['ssh-rsa']);
-    expect(algorithms.serverHostKey).toEqual([
+    const { offer } = chooseAlgorithms(aHop({ port: 22 }), { ...FACTS, knownTypes: ['ssh-rsa'] });
+    expect(offer.serverHostKey).toEqual([
       'rsa-sha2-512',
       'rsa-sha2-256',
       'ssh-ed25519',
@@ -47,18 +55,59 @@ describe('algorithms', () => {
 
   test('nothing old is offered unless the profile says legacy', () => {
     const every = (legacy: boolean): string =>
-      JSON.stringify(chooseAlgorithms(aHop({ port: 22, legacy }), []).algorithms);
+      JSON.stringify(chooseAlgorithms(aHop({ port: 22, legacy }), FACTS).offer);
     expect(every(false)).not.toMatch(/sha1|cbc|"ssh-rsa"|zlib|arcfour|md5/);
     expect(every(true)).toMatch(/"ssh-rsa"/);
   });
 
   test('chacha20 is offered only with the native addon', () => {
-    const { algorithms } = chooseAlgorithms(aHop({ port: 22, ciphers: ['+chacha20-poly1305@openssh.com'] }), []);
-    expect(JSON.stringify(algorithms.cipher).includes('chacha20')).toBe(bindingAvailable);
+    const { offer } = chooseAlgorithms(aHop({ port: 22, ciphers: ['+chacha20-poly1305@openssh.com'] }), FACTS);
+    expect(JSON.stringify(offer.cipher).includes('chacha20')).toBe(bindingAvailable);
+  });
+
+  test('certificates of hosts are asked for first, where an authority is known or nothing else is wanted', () => {
+    const names = (facts: Partial<ChoiceFacts>, hostKeyAlgorithms: string[] | null = null) =>
+      chooseAlgorithms(aHop({ port: 22, hostKeyAlgorithms }), { ...FACTS, ...facts }).offer.serverHostKey;
+    const certificate = 'ssh-ed25519-cert-v01@openssh.com';
+    expect(names({ certificates: true, knownTypes: ['ssh-ed25519'] }).slice(0, 1)).toEqual([certificate]);
+    expect(names({ certificates: true }, ['ssh-ed25519', certificate])).toEqual([certificate, 'ssh-ed25519']);
+    expect(names({}).filter((name) => name.includes('cert'))).toEqual([]);
+    expect(names({}, [certificate, 'ssh-ed25519'])).toEqual(['ssh-ed25519']);
+    expect(names({}, [certificate])).toEqual([certificate]);
+  });
+
+  test('the exchange that tomorrow’s computers do not break comes first, where it works', () => {
+    const first = (mlKem: boolean) => chooseAlgorithms(aHop({ port: 22 }), { ...FACTS, mlKem }).offer.kex[0];
+    expect([first(true), first(false)]).toEqual(['mlkem768x25519-sha256', 'curve25519-sha256']);
+    expect(() =>
+      chooseAlgorithms(aHop({ port: 22, kex: ['mlkem768x25519-sha256'] }), { ...FACTS, mlKem: false }),
+    ).toThrow(expect.objectContaining({ code: 'NO_COMMON_ALGORITHM' }));
+  });
+
+  const settled = { kex: 'curve25519-sha256', hostKey: 'ssh-ed25519', strict: false } as const;
+  const CHACHA = 'chacha20-poly1305@openssh.com';
+  const ETM = 'hmac-sha2-256-etm@openssh.com';
+  test.each([
+    [['aes128-ctr', 'aes128-ctr'], [ETM, ETM], false, undefined],
+    [['aes128-gcm@openssh.com', CHACHA], ['', ''], false, 'chacha20'],
+    [[CHACHA, CHACHA], ['', ''], true, undefined],
+    [['aes128-ctr', 'aes256-cbc'], ['hmac-sha2-256', ETM], false, 'etm'],
+    [['aes128-ctr', 'aes256-cbc'], [ETM, 'hmac-sha2-256'], false, undefined],
+  ] as const)('%j with %j and strict key exchange %j: unsafe is %j', (ciphers, macs, strict, unsafe) => {
+    expect(unsafeWithoutStrict({ ...settled, ciphers, macs, strict })).toBe(unsafe);
+  });
+
+  test('what only `legacy: true` allows is told from the rest', () => {
+    const old = { ciphers: ['aes128-cbc', 'aes128-ctr'], macs: ['hmac-sha1', 'hmac-sha1'] } as const;
+    expect(legacyAmong({ ...settled, ...old })).toEqual(['aes128-cbc', 'hmac-sha1']);
+    const unsafe = JSON.stringify(
+      chooseAlgorithms(aHop({ port: 22, legacy: true }), { ...FACTS, unsafe: ['etm', 'chacha20'] }),
+    );
+    expect(unsafe).not.toMatch(/-etm|chacha20/);
   });
 
   test('a list that leaves nothing is refused with what there is', () => {
-    expect(() => chooseAlgorithms(aHop({ port: 22, ciphers: ['rot13'] }), [])).toThrow(
+    expect(() => chooseAlgorithms(aHop({ port: 22, ciphers: ['rot13'] }), FACTS)).toThrow(
       expect.objectContaining({ code: 'NO_COMMON_ALGORITHM' }),
     );
   });

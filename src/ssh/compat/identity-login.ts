@@ -1,5 +1,5 @@
 import ssh2, { type IdentityCallback, type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2';
-import { wireString } from '../wire.ts';
+import { wireString } from '../../model/wire.ts';
 import { sendPacket } from './internals.ts';
 import type { Protocol, SignRequest } from './protocol.ts';
 

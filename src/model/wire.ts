@@ -53,6 +53,24 @@ export class WireReader {
     return this.string().toString('utf8');
   }
 
+  uint64(): bigint {
+    const value = this.#bytes.readBigUInt64BE(this.#position);
+    this.#position += 8;
+    return value;
+  }
+
+  /** Everything that was not read yet. */
+  rest(): Buffer {
+    const value = this.#bytes.subarray(this.#position);
+    this.#position = this.#bytes.length;
+    return value;
+  }
+
+  /** Where the next read begins. */
+  get position(): number {
+    return this.#position;
+  }
+
   get left(): number {
     return this.#bytes.length - this.#position;
   }

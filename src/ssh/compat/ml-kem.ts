@@ -1,0 +1,45 @@
+/** ML-KEM-768 (FIPS 203), the client's side. */
+export interface MlKem {
+  /** @returns 1184 bytes for the server, and what opens its answer */
+  keyPair(): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+  /** @param cipherText 1088 bytes @returns the 32 bytes that both sides share; throws RangeError or Error where it is malformed */
+  open(cipherText: Uint8Array, secretKey: Uint8Array): Uint8Array;
+}
+
+let loading: Promise<MlKem | Error> | undefined;
+
+/**
+ * The library for ML-KEM, loaded at the first connection that wants it and tried out once: a pair of keys, a sealed
+ * secret, the same secret again.
+ * @returns an Error that says why where it does not load or does not work: then post-quantum exchanges are left out
+ */
+export function loadMlKem(): Promise<MlKem | Error> {
+  loading ??= import('@noble/post-quantum/ml-kem.js').then(
+    ({ ml_kem768 }) => proven({ ...ml_kem768, keyPair: ml_kem768.keygen, open: ml_kem768.decapsulate }),
+    (error: unknown) => asError(error),
+  );
+  return loading;
+}
+
+/** @param library with `encapsulate`, the other side's half, which only this trial needs */
+export function proven(library: MlKem & Sealer): MlKem | Error {
+  try {
+    const { publicKey, secretKey } = library.keyPair();
+    const { cipherText, sharedSecret } = library.encapsulate(publicKey);
+    const sizes = [publicKey.length, cipherText.length, sharedSecret.length];
+    const opened = library.open(cipherText, secretKey);
+    if (sizes.join() !== '1184,1088,32' || Buffer.compare(opened, sharedSecret) !== 0)
+      return new Error('its own trial failed');
+    return { keyPair: library.keyPair, open: library.open };
+  } catch (error) {
+    return asError(error);
+  }
+}
+
+export interface Sealer {
+  encapsulate(publicKey: Uint8Array): { readonly cipherText: Uint8Array; readonly sharedSecret: Uint8Array };
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
