@@ -29,7 +29,23 @@ export interface TunnelStatus {
   readonly reconnects: number;
   readonly lastError: ErrorStatus | null;
   readonly nextRetryAt: string | null;
+  /** What was negotiated with the SSH server, while there is a connection. */
+  readonly link?: LinkStatus;
   readonly forwards: readonly ForwardStatus[];
+}
+
+/** Algorithms by their names on the wire. */
+export interface LinkStatus {
+  /** As it calls itself, such as `OpenSSH_10.0p2 Debian-7`. */
+  readonly server: string;
+  readonly kex: string;
+  readonly hostKey: string;
+  readonly cipher: string;
+  /** `implicit` where the cipher brings its own. */
+  readonly mac: string;
+  readonly compression: string;
+  /** What a person should know: no strict key exchange, old algorithms, no native addon. */
+  readonly notes: readonly string[];
 }
 
 export interface ForwardStatus {

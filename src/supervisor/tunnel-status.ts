@@ -33,6 +33,7 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     reconnects: carrier?.reconnects ?? 0,
     lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
+    ...linkStatus(carrier),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
       const { demand } = forward;
@@ -43,6 +44,13 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
       return { name, kind, bind, target, state: forwardState(live, facts), health, ...counts, lastError, ...closes };
     }),
   };
+}
+
+function linkStatus(carrier: CarrierStatus | null): Pick<TunnelStatus, 'link'> {
+  const facts = carrier?.facts ?? null;
+  if (facts === null) return {};
+  const { serverVersion: server, kex, hostKey, cipher, mac, compression, notes } = facts;
+  return { link: { server, kex, hostKey, cipher, mac, compression, notes } };
 }
 
 function isoOrNull(atMs: number | null): string | null {

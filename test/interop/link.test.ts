@@ -1,16 +1,19 @@
 // debian: debootstrap
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../support/clients.ts';
 import { opensshAges } from '../support/openssh-ages.ts';
-import { startSshd } from '../support/sshd.ts';
+import { makeKey, startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelStage } from '../support/tunnel-stage.ts';
 
+const run = promisify(execFile);
 const TIME = { timeout: 40_000 };
 const MIB = 1024 ** 2;
 
@@ -34,7 +37,7 @@ async function echoesBack(port: number, bytes: number): Promise<boolean> {
   return back === bytes && sent.digest('hex') === received.digest('hex');
 }
 
-describe.each(opensshAges())('a link to $name', ({ start }) => {
+describe.each(opensshAges())('a link to $name', ({ start, mlKem }) => {
   test.each(['ed25519', 'ecdsa', 'rsa'] as const)('whose host key is %s', TIME, async (type) => {
     await using on = await tunnelStage({ ...start, hostKeyTypes: [type] });
     await on.profile('t');
@@ -42,6 +45,57 @@ describe.each(opensshAges())('a link to $name', ({ start }) => {
     await on.proves('t');
 
     expect(on.sshd.logins).toBe(1);
+  });
+
+  test('is made by the exchange that both prefer, and `status -v` shows what was negotiated', TIME, async () => {
+    await using on = await tunnelStage(start);
+    await on.profile('t');
+    await on.proves('t');
+
+    const { link } = await on.cli.status('t');
+    const { stdout } = await on.cli.ok('status', '-v', 't');
+
+    const kex = mlKem ? 'mlkem768x25519-sha256' : 'curve25519-sha256';
+    expect(link).toMatchObject({ kex, hostKey: 'ssh-ed25519', cipher: 'aes128-gcm@openssh.com', mac: 'implicit' });
+    expect(link?.server).toMatch(mlKem ? /^OpenSSH_10\.0/ : /^OpenSSH_9\.2/);
+    expect(stdout).toContain(`key exchange ${kex}, host key ssh-ed25519, cipher aes128-gcm@openssh.com`);
+  });
+
+  test('whose server has nothing but ML-KEM, or a profile that wants nothing else', TIME, async () => {
+    await using on = await tunnelStage({ ...start, ...(mlKem && { config: ['KexAlgorithms mlkem768x25519-sha256'] }) });
+    await on.profile('t', [...on.login, 'kex: [mlkem768x25519-sha256]']);
+
+    const up = await on.cli.run('up', 't', '--json');
+
+    expect(up.code).toBe(mlKem ? 0 : 7);
+    if (!mlKem) expect(up.stdout).toContain('NO_COMMON_ALGORITHM');
+  });
+
+  test.each(['ed25519', 'ecdsa', 'rsa'] as const)('whose %s key an authority has certified', TIME, async (type) => {
+    await using on = await tunnelStage({ ...start, hostKeyTypes: [type] });
+    const ca = join(on.cli.home.dir, 'ca');
+    await makeKey(ca, 'ed25519');
+    await run('ssh-keygen', [
+      '-q',
+      '-h',
+      '-s',
+      ca,
+      '-I',
+      'x',
+      '-n',
+      '127.0.0.1',
+      join(on.sshd.dir, `host_${type}.pub`),
+    ]);
+    await on.sshd.configure([`HostCertificate ${on.sshd.inside(`host_${type}-cert.pub`)}`, 'RekeyLimit 1M'], [type]);
+    await on.sshd.kill();
+    await on.sshd.start();
+    await writeFile(on.sshd.knownHostsFile, `@cert-authority [127.0.0.1]:* ${await on.publicLine(ca)}\n`);
+    await on.profile('t');
+
+    await on.proves('t');
+
+    expect(await echoesBack(await on.cli.port('t'), 4 * MIB)).toBe(true);
+    expect((await on.cli.status('t')).link?.hostKey).toMatch(/-cert-v01@openssh\.com$/);
   });
 
   test('that knows only the last of three types of host key is no stranger', TIME, async () => {

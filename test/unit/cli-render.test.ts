@@ -197,6 +197,28 @@ describe('the table of status', () => {
     ]);
   });
 
+  test('-v shows what was negotiated, cleaned, and what is to be said about it', () => {
+    const link = {
+      server: 'OpenSSH_10.0\u001b[2J',
+      kex: 'mlkem768x25519-sha256',
+      hostKey: 'ssh-ed25519',
+      cipher: 'aes128-ctr',
+      mac: 'hmac-sha2-256-etm@openssh.com',
+      compression: 'none',
+      notes: ['the server lacks strict key exchange'],
+    };
+
+    const all = lines([tunnel({ link })], true);
+    const implicit = lines([tunnel({ link: { ...link, mac: 'implicit', compression: 'zlib' } })], true);
+
+    expect(all.slice(-2)).toEqual([
+      '  OpenSSH_10.0\\u001b[2J: key exchange mlkem768x25519-sha256, host key ssh-ed25519, cipher aes128-ctr, MAC hmac-sha2-256-etm@openssh.com',
+      '  the server lacks strict key exchange',
+    ]);
+    expect(implicit.at(-2)).toMatch(/cipher aes128-ctr, compression zlib$/);
+    expect(lines([tunnel({ link })]).join()).not.toContain('mlkem');
+  });
+
   test('nothing is said in so many words', () => {
     expect(lines([])).toEqual(['No tunnel is running.']);
   });

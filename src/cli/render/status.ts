@@ -1,5 +1,5 @@
 import { cleanLine } from '../../model/clean.ts';
-import type { ErrorStatus, ForwardStatus, SupervisorStatus, TunnelStatus } from '../../model/status.ts';
+import type { ErrorStatus, ForwardStatus, LinkStatus, SupervisorStatus, TunnelStatus } from '../../model/status.ts';
 import type { Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
 import { ageText, spanText } from './duration.ts';
@@ -91,13 +91,27 @@ function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): readonly
   return [`closes in ${spanText(Math.max(1_000, leftMs))}`];
 }
 
-function factLines({ via, latencyMs, reconnects }: StatusRow, theme: Theme): string[] {
+function factLines({ via, latencyMs, reconnects, link }: StatusRow, theme: Theme): string[] {
   const facts = [
     ...(via === null ? [] : [`via ${cleanLine(via)}`]),
     ...(latencyMs === null ? [] : [`answers within ${spanText(latencyMs)}`]),
     ...(reconnects === 0 ? [] : [`reconnected ${reconnects} ${reconnects === 1 ? 'time' : 'times'}`]),
   ];
-  return facts.length === 0 ? [] : [theme.dim(`  ${facts.join(', ')}`)];
+  const lines = [...(facts.length === 0 ? [] : [facts.join(', ')]), ...(link === undefined ? [] : linkLines(link))];
+  return lines.map((line) => theme.dim(`  ${line}`));
+}
+
+/** What was negotiated, in the order in which SSH does. */
+function linkLines({ server, kex, hostKey, cipher, mac, compression, notes }: LinkStatus): string[] {
+  const named = [
+    ...[`key exchange ${kex}`, `host key ${hostKey}`, `cipher ${cipher}`],
+    ...(mac === 'implicit' ? [] : [`MAC ${mac}`]),
+    ...(compression === 'none' ? [] : [`compression ${compression}`]),
+  ];
+  return [
+    `${cleanLine(server)}: ${named.map((one) => cleanLine(one)).join(', ')}`,
+    ...notes.map((one) => cleanLine(one)),
+  ];
 }
 
 /** The tunnel's own trouble first, then that of each forward that is in trouble by itself. */

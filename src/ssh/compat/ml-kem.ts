@@ -1,9 +1,9 @@
 /** ML-KEM-768 (FIPS 203), the client's side. */
 export interface MlKem {
   /** @returns 1184 bytes for the server, and what opens its answer */
-  keyPair(): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+  readonly keyPair: () => { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
   /** @param cipherText 1088 bytes @returns the 32 bytes that both sides share; throws RangeError or Error where it is malformed */
-  open(cipherText: Uint8Array, secretKey: Uint8Array): Uint8Array;
+  readonly open: (cipherText: Uint8Array, secretKey: Uint8Array) => Uint8Array;
 }
 
 let loading: Promise<MlKem | Error> | undefined;
@@ -15,7 +15,8 @@ let loading: Promise<MlKem | Error> | undefined;
  */
 export function loadMlKem(): Promise<MlKem | Error> {
   loading ??= import('@noble/post-quantum/ml-kem.js').then(
-    ({ ml_kem768 }) => proven({ ...ml_kem768, keyPair: ml_kem768.keygen, open: ml_kem768.decapsulate }),
+    ({ ml_kem768: { keygen, encapsulate, decapsulate } }) =>
+      proven({ keyPair: keygen, encapsulate, open: decapsulate }),
     (error: unknown) => asError(error),
   );
   return loading;
@@ -37,7 +38,10 @@ export function proven(library: MlKem & Sealer): MlKem | Error {
 }
 
 export interface Sealer {
-  encapsulate(publicKey: Uint8Array): { readonly cipherText: Uint8Array; readonly sharedSecret: Uint8Array };
+  readonly encapsulate: (publicKey: Uint8Array) => {
+    readonly cipherText: Uint8Array;
+    readonly sharedSecret: Uint8Array;
+  };
 }
 
 function asError(error: unknown): Error {
