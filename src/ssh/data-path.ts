@@ -9,13 +9,11 @@ import { WindowBudget } from './window-growth.ts';
 export interface Levers {
   /** Packets built in place, and one write a turn. */
   readonly slab: boolean;
-  /** Large reads of the SSH socket, into buffers that are used again. */
-  readonly largeReads: boolean;
   /** Receive windows that grow with the path. */
   readonly windows: boolean;
 }
 
-const ALL: Levers = { slab: true, largeReads: true, windows: true };
+const ALL: Levers = { slab: true, windows: true };
 
 /** What the connections of one supervisor share to move bytes. */
 export class DataPath {

@@ -27,9 +27,8 @@ const CIPHER = 'aes128-gcm@openssh.com';
 const VARIANTS: Readonly<Record<string, Partial<Levers>>> = {
   'all on': {},
   'slab off': { slab: false },
-  'large reads off': { largeReads: false },
   'windows off': { windows: false },
-  'all off': { slab: false, largeReads: false, windows: false },
+  'all off': { slab: false, windows: false },
 };
 
 const LOADS: Readonly<Record<string, { readonly far: boolean; move(port: number): Promise<number> }>> = {
