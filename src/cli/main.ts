@@ -17,7 +17,7 @@ import { GLOBAL_OPTIONS, VERBS, type OptionSpec, type VerbSpec } from './verbs.t
 /** Runs one command line of `tunnel` and ends the process with its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const globals = readGlobals(argv);
-  const out = outputFor(globals);
+  const out = await outputFor(globals);
   out.onReaderGone(() => process.exit(0)); // `tunnel status | head -1` is no failure
   process.on('uncaughtException', (thrown) => {
     // A supervisor in this process listens too: it reports and survives.
@@ -154,14 +154,14 @@ function contextFor({ json, quiet, verbose }: Globals, out: Output, version: str
   };
 }
 
-function outputFor({ quiet, verbose, noColor }: Globals): Output {
+async function outputFor({ quiet, verbose, noColor }: Globals): Promise<Output> {
   const { stdout, stderr, env } = process;
   if (noColor) env['NO_COLOR'] = '1'; // prompts paint themselves, and ask the environment
   return streamOutput({
     stdout,
     stderr,
-    theme: theme(wantsColour(stdout, env, noColor)),
-    talkTheme: theme(wantsColour(stderr, env, noColor)),
+    theme: await theme(wantsColour(stdout, env, noColor)),
+    talkTheme: await theme(wantsColour(stderr, env, noColor)),
     quiet,
     verbose,
   });

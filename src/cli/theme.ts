@@ -1,5 +1,3 @@
-import { Chalk } from 'chalk';
-
 /** Paints a piece of text by what it means; without colours each is the text itself. */
 export interface Theme {
   readonly good: Paint;
@@ -15,9 +13,10 @@ const same: Paint = (text) => text;
 /** For pipes, files, NO_COLOR and tests. */
 export const PLAIN: Theme = { good: same, bad: same, warn: same, dim: same, strong: same };
 
-/** @param coloured false gives `PLAIN` */
-export function theme(coloured: boolean): Theme {
+/** @param coloured false gives `PLAIN`, and loads no library: a pipe pays nothing for colours */
+export async function theme(coloured: boolean): Promise<Theme> {
   if (!coloured) return PLAIN;
+  const { Chalk } = await import('chalk');
   const chalk = new Chalk({ level: 1 }); // the 16 colours: those that the person chose for this terminal
   return {
     good: (text) => chalk.green(text),

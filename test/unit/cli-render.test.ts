@@ -327,7 +327,7 @@ describe('colours', () => {
     expect(answers).toEqual([true, false, true, false, false, false, true, false]);
   });
 
-  test('paint a text by its meaning', () => {
-    expect([theme(true).bad('x'), theme(false).bad('x')]).toEqual(['\x1b[31mx\x1b[39m', 'x']);
+  test('paint a text by its meaning', async () => {
+    expect([(await theme(true)).bad('x'), (await theme(false)).bad('x')]).toEqual(['\x1b[31mx\x1b[39m', 'x']);
   });
 });
