@@ -27,3 +27,15 @@ test('every folder and file that docs/architecture.md names is there, and every 
 
   expect({ missing, unnamed }).toEqual({ missing: [], unnamed: [] });
 });
+
+test('docs/ssh.md names tests that are there', () => {
+  const text = readFileSync('docs/ssh.md', 'utf8');
+  const named = [...text.matchAll(/`(test\/\S+\.test\.ts)`: "([^"]+)"/g)];
+
+  const missing = named.filter(([, file = '', title = '']) => {
+    return !existsSync(file) || !readFileSync(file, 'utf8').includes(title);
+  });
+
+  expect(named.length).toBeGreaterThan(15);
+  expect(missing.map(([row]) => row)).toEqual([]);
+});
