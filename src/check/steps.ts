@@ -166,7 +166,7 @@ async function logIn(plan: Plan, needs: CheckNeeds): Promise<Login> {
   }
 }
 
-/** Where each client names its own target there is none to prove. */
+/** What the server dials is proved through it. Where each client names its own target there is none; a remote forward's is dialled from here. */
 async function* proveForward(
   forward: ForwardPlan,
   transport: Transport,

@@ -32,6 +32,8 @@ export interface ForwardFacts {
   readonly listening: boolean;
   /** Why it does not listen; null while it does. */
   readonly error: TunnelError | null;
+  /** Nothing tries again on this link: the server does not want it. */
+  readonly final?: boolean;
   /** Null without `expect`, before the first probe, and while no link is up. */
   readonly health: Health | null;
   readonly openConnections: number;

@@ -8,6 +8,7 @@ import { proxyTarget } from './negotiate.ts';
 import { ProxyLogin } from './proxy-login.ts';
 import { tcpRelay } from './relay.ts';
 import { fixedTarget, type Route } from './route.ts';
+import { ServerForward } from './server-forward.ts';
 import { UdpRelay } from './udp.ts';
 
 /**
@@ -26,6 +27,12 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
     }
     case 'socks':
       return new ListeningForward(plan, { label, ...proxy(plan, context), dial: byChannel }, context);
+    case 'remote':
+      return new ServerForward(plan, { label, goal: plan.target }, context);
+    case 'remote-socks': {
+      const { negotiate, ...ready } = proxy(plan, context);
+      return new ServerForward(plan, { label, goal: negotiate, ...ready }, context);
+    }
     case 'relay':
       return plan.protocol === 'udp' ? new UdpRelay(plan, context) : tcpRelay(plan, context);
   }

@@ -85,7 +85,7 @@ async function logIn(
 ): Promise<void> {
   const right = login === null || (await login(step.credentials));
   signal.throwIfAborted();
-  if (right) return client.write(step.accepted);
+  if (right) return void client.write(step.accepted);
   await clock.sleep(WRONG_LOGIN_MS, signal);
   client.write(step.refused);
   throw refused('its user name or password is wrong');

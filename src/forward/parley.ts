@@ -6,7 +6,7 @@ export interface Parley {
   read(signal: AbortSignal): Promise<Buffer | null>;
   /** The first bytes that its target gets. */
   unread(bytes: Buffer): void;
-  write(bytes: Buffer): void;
+  write(bytes: Buffer): unknown;
 }
 
 /** The parley with a socket that nobody else reads meanwhile. It owns nothing. */

@@ -90,7 +90,8 @@ export type SecretSource =
 export type HookCommand = string | readonly string[];
 
 /** The kinds of forward that this version runs; the schema names the others as not supported yet. */
-export type ForwardPlan = LocalForwardPlan | SocksForwardPlan | RelayForwardPlan;
+export type ForwardPlan =
+  LocalForwardPlan | SocksForwardPlan | RemoteForwardPlan | RemoteSocksForwardPlan | RelayForwardPlan;
 
 /** What every kind says: who listens where, and for whom. */
 export interface ListenerPlan {
@@ -146,6 +147,19 @@ export interface RelayForwardPlan extends ListenerPlan {
   readonly connectMs: number;
   /** UDP: a client from which and for which nothing came for so long is forgotten. */
   readonly idleMs: number;
+}
+
+/** The SSH server listens; each connection is led to a target that this machine reaches. */
+export interface RemoteForwardPlan extends ListenerPlan {
+  readonly kind: 'remote';
+  /** Resolved here. */
+  readonly target: Endpoint;
+}
+
+/** The SSH server listens for clients who say where to; this machine resolves and connects. */
+export interface RemoteSocksForwardPlan extends ListenerPlan {
+  readonly kind: 'remote-socks';
+  readonly auth: string | null;
 }
 
 export type Expectation =

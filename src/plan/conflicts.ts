@@ -12,13 +12,20 @@ export interface BindConflict {
 
 /** Every pair of forwards in different plans whose bind addresses overlap; within one plan the profile's parser has looked. */
 export function bindConflicts(plans: readonly Pick<Plan, 'name' | 'forwards'>[]): readonly BindConflict[] {
-  const all = plans.flatMap((plan) => plan.forwards.map((forward) => ({ plan: plan.name, forward })));
+  const all = plans.flatMap((plan) =>
+    plan.forwards.filter(listensHere).map((forward) => ({ plan: plan.name, forward })),
+  );
   return all.flatMap((second, index) =>
     all
       .slice(0, index)
       .filter((first) => first.plan !== second.plan && bindsOverlap(first.forward.bind, second.forward.bind))
       .map((first) => ({ first: named(first), second: named(second), bind: formatEndpoint(second.forward.bind) })),
   );
+}
+
+/** What the server binds is in nobody's way here. */
+function listensHere({ kind }: ForwardPlan): boolean {
+  return kind !== 'remote' && kind !== 'remote-socks';
 }
 
 function named({ plan, forward }: { readonly plan: string; readonly forward: ForwardPlan }): BindConflict['first'] {

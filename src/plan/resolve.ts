@@ -185,7 +185,7 @@ function namedForwards({ forwards: specs, timeouts }: Profile, problems: PlanPro
 type RunnableSpec = Extract<ForwardSpec, { readonly kind: ForwardPlan['kind'] }>;
 
 function isRunnable(spec: ForwardSpec): spec is RunnableSpec {
-  return spec.kind === 'local' || spec.kind === 'socks' || spec.kind === 'relay';
+  return spec.kind !== 'trigger';
 }
 
 function forwardPlan(spec: RunnableSpec, name: string, connectMs: number): ForwardPlan {
@@ -193,8 +193,10 @@ function forwardPlan(spec: RunnableSpec, name: string, connectMs: number): Forwa
   const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients };
   switch (spec.kind) {
     case 'local':
+    case 'remote':
       return { kind: spec.kind, ...listener, target: spec.target };
     case 'socks':
+    case 'remote-socks':
       return { kind: spec.kind, ...listener, auth: spec.auth ?? null };
     case 'relay':
       return {

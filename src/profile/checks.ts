@@ -8,7 +8,7 @@ export interface ForwardMistake {
 }
 
 /** The kinds of forward that this version cannot run yet: a kind leaves this list in the change that brings it. */
-const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['remote', 'remote-socks', 'trigger'];
+const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['trigger'];
 
 /** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
 export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {

@@ -85,6 +85,7 @@ export class ForwardSet {
         liveness: {
           listening,
           error: slot.fault ?? facts.error,
+          final: facts.final === true,
           wasUp: slot.wasUp,
           idle: facts.demand?.open === false,
           linkless: !needsLink(slot.plan),

@@ -22,6 +22,8 @@ export interface ForwardLiveness {
   readonly error: TunnelError | null;
   /** It was up since its tunnel was started. */
   readonly wasUp: boolean;
+  /** Nobody tries again although the error is one that time may heal. */
+  readonly final?: boolean;
   /** It opens on demand, and nobody uses it now: it needs no link. */
   readonly idle?: boolean;
   /** It needs no SSH: a link that is down is none of its business. */
@@ -64,8 +66,8 @@ export function tunnelState(facts: TunnelFacts): TunnelState {
   return phase;
 }
 
-function withoutListener({ error, wasUp }: ForwardLiveness): ForwardState {
-  if (error !== null) return error.retryable ? 'retrying' : 'failed';
+function withoutListener({ error, final, wasUp }: ForwardLiveness): ForwardState {
+  if (error !== null) return error.retryable && final !== true ? 'retrying' : 'failed';
   return wasUp ? 'retrying' : 'connecting';
 }
 

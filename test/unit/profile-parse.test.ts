@@ -178,8 +178,6 @@ reconnect: { giveUpAfter: nevr }
 
 describe('what this version cannot run', () => {
   test.each([
-    ['remote: localhost:8080\n    to: localhost:3000', '`remote` forwards are not supported yet'],
-    ['remote-socks: localhost:1081', '`remote-socks` forwards are not supported yet'],
     [
       'trigger: localhost:5060\n    to: voip:5060\n    opens: [ { remote: 0.0.0.0:7078, to: client:7078 } ]\n    idle: 5m',
       '`trigger` forwards are not supported yet',

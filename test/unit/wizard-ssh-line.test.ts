@@ -69,6 +69,25 @@ describe('an ssh -L line as a profile', () => {
       },
     ],
     [
+      "ssh -NR 8080:localhost:3000 -R '*:1081' -o 'RemoteForward=/run/a.sock /run/b.sock' h",
+      {
+        via: [{ host: 'h' }],
+        forwards: [
+          {
+            kind: 'remote',
+            bind: { kind: 'tcp', host: 'localhost', port: 8080 },
+            target: { kind: 'tcp', host: 'localhost', port: 3000 },
+          },
+          { kind: 'remote-socks', bind: { kind: 'tcp', host: '*', port: 1081 } },
+          {
+            kind: 'remote',
+            bind: { kind: 'unix', path: '/run/a.sock' },
+            target: { kind: 'unix', path: '/run/b.sock' },
+          },
+        ],
+      },
+    ],
+    [
       'ssh -ND 1080 -o DynamicForward=0.0.0.0:1081 h',
       {
         via: [{ host: 'h' }],
@@ -99,7 +118,7 @@ describe('an ssh -L line as a profile', () => {
     ['scp a b', 'USAGE', 'Cannot read the line: it does not begin with ssh'],
     ['', 'USAGE', 'Cannot read the line: it does not begin with ssh'],
     ['ssh -L 113:a:113', 'USAGE', 'Cannot read the ssh line: it names no server'],
-    ['ssh -N alice@h', 'USAGE', 'Cannot read the ssh line: it has no -L or -D, so there is nothing to forward'],
+    ['ssh -N alice@h', 'USAGE', 'Cannot read the ssh line: it has no -L, -R or -D, so there is nothing to forward'],
     ['ssh -L 113:a:113 h uptime', 'USAGE', 'Cannot read the ssh line: it runs a command on the server'],
     ['ssh -L 113:a:113 h -- uptime', 'USAGE', 'Cannot read the ssh line: it runs a command on the server'],
     ['ssh -L 113:a h', 'USAGE', 'Cannot read the ssh line: -L 113:a is not [bind:]port:host:port'],
@@ -114,7 +133,8 @@ describe('an ssh -L line as a profile', () => {
       'USAGE',
       'Cannot read the ssh line: -oProxyCommand=x is no server',
     ],
-    ['ssh -R 80:a:80 h', 'NOT_SUPPORTED', 'Cannot take over -R 80:a:80: only -L and -D are supported yet'],
+    ['ssh -W a:80 h', 'NOT_SUPPORTED', 'Cannot take over -W a:80: only -L, -R and -D are supported yet'],
+    ['ssh -R a h', 'USAGE', 'Cannot read the ssh line: -R a is not [bind:]port or [bind:]port:host:port'],
     ['ssh -D a:b:1 h', 'USAGE', 'Cannot read the ssh line: -D a:b:1 is not [bind:]port'],
   ])('refuses %s', (line, code, message) => {
     expect(() => readSshLine(line, '/home/a')).toThrow(expect.objectContaining({ code, message }));

@@ -7,7 +7,15 @@ import { parseHop } from '../../model/hop-spec.ts';
 import { shellWords } from './shell-words.ts';
 import { sortSshArguments } from './ssh-arguments.ts';
 import { applySshOption } from './ssh-option.ts';
-import { dynamicForward, jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
+import {
+  dynamicForward,
+  jumpHosts,
+  localForward,
+  portOf,
+  remoteForward,
+  unreadable,
+  type Draft,
+} from './ssh-values.ts';
 
 /** What an `ssh -L` line says, as a profile. */
 export interface SshLine {
@@ -52,11 +60,16 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
     case 'D':
       return void draft.forwards.push(dynamicForward(value));
     case 'R':
+      return void draft.forwards.push(remoteForward(value));
     case 'W':
     case 'w':
-      throw new TunnelError('NOT_SUPPORTED', `Cannot take over -${letter} ${value}: only -L and -D are supported yet`, {
-        hint: 'Leave it out, or keep that one with ssh for now.',
-      });
+      throw new TunnelError(
+        'NOT_SUPPORTED',
+        `Cannot take over -${letter} ${value}: only -L, -R and -D are supported yet`,
+        {
+          hint: 'Leave it out, or keep that one with ssh for now.',
+        },
+      );
     case 'p':
       return void (draft.server.port ??= portOf(value));
     case 'l':
@@ -84,7 +97,7 @@ function applyLetter(draft: Draft, letter: string, value: string): void {
 function finish(draft: Draft, destination: string, cwd: string): SshLine {
   const named = parseHop(destination);
   if (named === undefined) throw unreadable(`${destination} is no server`);
-  if (draft.forwards.length === 0) throw unreadable('it has no -L or -D, so there is nothing to forward');
+  if (draft.forwards.length === 0) throw unreadable('it has no -L, -R or -D, so there is nothing to forward');
   const profile: Profile = {
     via: [...draft.jumps, withFiles(serverOf(draft.server, named), cwd)],
     ...(draft.sshConfig === undefined ? {} : { sshConfig: absolute(draft.sshConfig, cwd) }),
@@ -123,6 +136,7 @@ function absolute(file: string, cwd: string): string {
 
 /** ssh(1) -g, or a bind address beyond loopback: a profile wants `gateway: true` for that, so that it never happens unawares. */
 function withGateway(forward: ForwardSpec, everywhere: boolean): ForwardSpec {
+  if (forward.kind === 'remote' || forward.kind === 'remote-socks') return forward; // GatewayPorts of the server decides
   const { bind } = forward;
   if (everywhere && bind.kind === 'tcp' && bind.host === 'localhost') {
     return { ...forward, bind: { ...bind, host: '*' }, gateway: true };

@@ -1,6 +1,13 @@
-import { TunnelError } from '../../model/failure.ts';
 import type { AuthMethod } from '../../model/plan.ts';
-import { dynamicForward, jumpHosts, localForward, portOf, unreadable, type Draft } from './ssh-values.ts';
+import {
+  dynamicForward,
+  jumpHosts,
+  localForward,
+  portOf,
+  remoteForward,
+  unreadable,
+  type Draft,
+} from './ssh-values.ts';
 
 type Apply = (draft: Draft, value: string) => void;
 
@@ -11,7 +18,7 @@ const APPLY: Readonly<Record<string, Apply>> = {
   identityfile: (draft, value) => (draft.server.identity = [...(draft.server.identity ?? []), value]),
   identityagent: (draft, value) => (draft.server.agent ??= agentOf(value)),
   localforward: (draft, value) => draft.forwards.push(localForward(value.replace(/\s+/, ':'))),
-  remoteforward: (_draft, value) => notSupported('RemoteForward', value),
+  remoteforward: (draft, value) => draft.forwards.push(remoteForward(value.replace(/\s+/, ':'))),
   dynamicforward: (draft, value) => draft.forwards.push(dynamicForward(value)),
   gatewayports: (draft, value) => (draft.everywhere ||= isYes(value)),
   proxyjump: (draft, value) => (draft.jumps = draft.jumps.length > 0 ? draft.jumps : jumpHosts(value)),
@@ -48,7 +55,7 @@ const MEANINGLESS = new Set([
   'tcpkeepalive',
 ]);
 
-/** Takes over the value of `-o`: `Name=value` or `Name value`, the name in any case. @throws USAGE, NOT_SUPPORTED */
+/** Takes over the value of `-o`: `Name=value` or `Name value`, the name in any case. @throws USAGE */
 export function applySshOption(draft: Draft, text: string): void {
   const match = /^\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$/s.exec(text);
   if (match === null) throw unreadable(`-o ${text} is not Name=value`);
@@ -78,16 +85,6 @@ function agentOf(value: string): boolean | string {
 function positive(value: string, unit: number): number | undefined {
   if (!/^\d{1,6}$/.test(value)) throw unreadable(`${value} is no number`);
   return value === '0' ? undefined : Number(value) * unit;
-}
-
-function notSupported(name: string, value: string): never {
-  throw new TunnelError(
-    'NOT_SUPPORTED',
-    `Cannot take over ${name} ${value}: only local and dynamic forwards are supported yet`,
-    {
-      hint: 'Leave it out, or keep that one with ssh for now.',
-    },
-  );
 }
 
 function isAuthMethod(word: string): word is AuthMethod {

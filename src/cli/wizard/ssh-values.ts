@@ -2,8 +2,11 @@ import { TunnelError } from '../../model/failure.ts';
 import {
   parseDynamicForward,
   parseLocalForward,
+  parseRemoteForward,
   type ForwardSpec,
   type LocalSpec,
+  type RemoteSocksSpec,
+  type RemoteSpec,
   type SocksSpec,
 } from '../../model/forward-spec.ts';
 import type { HopSpec, Profile } from '../../model/profile.ts';
@@ -35,6 +38,13 @@ export function localForward(value: string): LocalSpec {
 export function dynamicForward(value: string): SocksSpec {
   const forward = parseDynamicForward(value);
   if (forward === undefined) throw unreadable(`-D ${value} is not [bind:]port`);
+  return forward;
+}
+
+/** @throws USAGE where it is not in the grammar of `ssh -R` */
+export function remoteForward(value: string): RemoteSpec | RemoteSocksSpec {
+  const forward = parseRemoteForward(value);
+  if (forward === undefined) throw unreadable(`-R ${value} is not [bind:]port or [bind:]port:host:port`);
   return forward;
 }
 

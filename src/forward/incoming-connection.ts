@@ -1,0 +1,139 @@
+import type { Channel, OnIncoming, Originator } from '../link/transport.ts';
+import type { Clock } from '../model/clock.ts';
+import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
+import { asTunnelError, TunnelError } from '../model/failure.ts';
+import type { Outcome } from './accepted-connection.ts';
+import { ChannelParley } from './channel-parley.ts';
+import { dialSocket } from './dial.ts';
+import { CLIENT_GONE, type Bargain, type Negotiate } from './route.ts';
+import { Splice } from './splice.ts';
+
+type Incoming = Parameters<OnIncoming>[0];
+
+export interface IncomingOptions {
+  readonly incoming: Incoming;
+  /** `address:port`, or 'unix'. */
+  readonly client: string;
+  /** Where everybody goes, or how each says so. */
+  readonly goal: Endpoint | Negotiate;
+  readonly clock: Clock;
+  /** From the server's news to the connected target. */
+  readonly withinMs: number;
+}
+
+/** A refused client reads why before its channel is closed; after this long it has had its chance. */
+const LAST_WORDS_MS = 1_000;
+
+/** One connection that the server accepted for us, from its news to the end of both directions. */
+export class IncomingConnection {
+  readonly client: string;
+  readonly originator: Originator;
+  readonly #options: IncomingOptions;
+  readonly #startedMs: number;
+  readonly #abort = new AbortController();
+  #target: Endpoint | undefined;
+  #splice: Splice | undefined;
+
+  constructor(options: IncomingOptions) {
+    this.client = options.client;
+    this.originator = options.incoming.originator;
+    this.#options = options;
+    this.#startedMs = options.clock.nowMs();
+  }
+
+  /** Where it leads, once that is agreed. */
+  get target(): string | undefined {
+    return this.#target && formatEndpoint(this.#target);
+  }
+
+  /** From the target to the client. */
+  get receivedBytes(): number {
+    return this.#splice?.fromSocketBytes ?? 0;
+  }
+
+  /** From the client to the target. */
+  get sentBytes(): number {
+    return this.#splice?.fromChannelBytes ?? 0;
+  }
+
+  get durationMs(): number {
+    return Math.round(this.#options.clock.nowMs() - this.#startedMs);
+  }
+
+  /** Reaches the target, then carries bytes. Resolves when nothing of it is left; never rejects. */
+  async run(): Promise<Outcome> {
+    const { clock, withinMs, goal } = this.#options;
+    const cancel = clock.after(withinMs, () => this.#abort.abort(this.#late()));
+    try {
+      return await (typeof goal === 'function' ? this.#negotiated(goal, cancel) : this.#fixed(goal, cancel));
+    } catch (thrown) {
+      const { signal } = this.#abort;
+      const error = asTunnelError(signal.aborted ? signal.reason : thrown);
+      return error === CLIENT_GONE ? { name: 'gone' } : { name: 'failed', error };
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Ends it now for a reason of ours. Safe to call at any time. */
+  cut(reason: TunnelError): void {
+    this.#abort.abort(reason);
+    this.#splice?.cut(reason);
+  }
+
+  /** As ssh: the target is there before the server hears yes, so that its client learns of a refusal. */
+  async #fixed(target: Endpoint, cancel: () => void): Promise<Outcome> {
+    const { incoming } = this.#options;
+    this.#target = target;
+    const socket = await dialSocket(target, this.#abort.signal).catch((error: unknown) => {
+      incoming.refuse();
+      throw error;
+    });
+    cancel();
+    try {
+      return await this.#carry(socket, incoming.accept());
+    } catch (error) {
+      socket.destroy(); // the link was lost between the news and our answer
+      throw error;
+    }
+  }
+
+  async #negotiated(negotiate: Negotiate, cancel: () => void): Promise<Outcome> {
+    const client = new ChannelParley(this.#options.incoming.accept());
+    const { signal } = this.#abort;
+    let bargain: Bargain | undefined;
+    try {
+      bargain = await negotiate(client, signal);
+      this.#target = bargain.target;
+      const socket = await dialSocket(bargain.target, signal);
+      cancel();
+      bargain.opened?.();
+      return await this.#carry(socket, client);
+    } catch (thrown) {
+      const error = asTunnelError(signal.aborted ? signal.reason : thrown);
+      if (error !== CLIENT_GONE) bargain?.failed?.(error);
+      this.#seeOff(client);
+      throw error;
+    }
+  }
+
+  #carry(socket: Awaited<ReturnType<typeof dialSocket>>, channel: Channel): Promise<Outcome> {
+    return new Promise((resolve) => {
+      this.#splice = new Splice(socket, channel, (ending) => resolve({ name: 'served', ending }));
+      this.#splice.start();
+    });
+  }
+
+  /** What was written goes out before the close, which would drop it. */
+  #seeOff(client: ChannelParley): void {
+    const cancel = this.#options.clock.after(LAST_WORDS_MS, () => client.abort());
+    client.attach({ data: () => undefined, end: () => undefined, drain: () => undefined, closed: cancel });
+    client.end();
+  }
+
+  #late(): TunnelError {
+    const where = this.target ?? 'the target';
+    const seconds = this.#options.withinMs / 1_000;
+    return new TunnelError('CONNECT_TIMEOUT', `Cannot connect to ${where}: no answer within ${seconds} s`);
+  }
+}
