@@ -131,17 +131,19 @@ export class ServerForward implements Forward {
 
   #listens(bound: Endpoint): void {
     if (this.#closing) return;
-    const { onNote, onChange } = this.#context;
     const at = formatEndpoint(bound);
     if (!this.#everListened && !isLoopback(bound)) {
-      onNote('info', `The server listens at ${at} if its GatewayPorts allows it, else on its loopback alone`);
+      this.#context.onNote(
+        'info',
+        `The server listens at ${at} if its GatewayPorts allows it, else on its loopback alone`,
+      );
     }
-    if (this.#error !== null) onNote('info', `The server listens at ${at} again`);
+    if (this.#error !== null) this.#context.onNote('info', `The server listens at ${at} again`);
     this.#bound = bound;
     this.#listening = true;
     this.#everListened = true;
     this.#error = null;
-    onChange();
+    this.#context.onChange();
   }
 
   #lost(error: TunnelError): void {
