@@ -15,14 +15,14 @@ const MAY_IMPORT = {
   files: ['profile', 'known-hosts'],
   forward: ['socks', 'link/(carrier|transport)'],
   supervisor: ['link', 'forward'],
-  ssh: ['known-hosts', 'files/known-hosts', 'link/(transport|ask)', 'secrets/store'],
+  ssh: ['known-hosts', 'files/known-hosts', 'link/(transport|ask)', 'secrets/(store|totp)'],
   check: ['link/(transport|ask)', 'forward/(probe|dial)'],
   router: [],
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],
   cli: [
     ...['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check', 'plan/origins'],
-    ...['link/(transport|ask)', 'secrets/store'], // their interfaces: what a login asks, what a secret is called
+    ...['link/(transport|ask)', 'secrets/(store|totp)'], // their interfaces: what a login asks, what a secret is called
   ],
 };
 

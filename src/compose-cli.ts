@@ -2,6 +2,7 @@
 import type { OfferedHostKey } from './compose-host-key.ts';
 import { checkProfileText, planOfProfile, planResolver, tracePlan, type TracedPlan } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
+import { UsedCodesFile } from './files/used-codes.ts';
 import type { Ask } from './link/ask.ts';
 import type { Dial, DialRequest } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
@@ -55,7 +56,10 @@ export type OnKeychainNote = (message: string) => void;
 /** Makes one SSH connection from this process, with stored secrets; the caller closes it. */
 export async function dialOnce(request: DialRequest, place: Place, onKeychainNote: OnKeychainNote): ReturnType<Dial> {
   const { createDial } = await import('./ssh/dial.ts');
-  const dial = createDial({ readSecret: secretsOf(place, onKeychainNote) });
+  const dial = createDial({
+    readSecret: secretsOf(place, onKeychainNote),
+    usedCodes: new UsedCodesFile(place.paths.usedCodesFile),
+  });
   return dial(request);
 }
 

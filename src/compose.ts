@@ -7,6 +7,7 @@ import { appPaths, pathFacts, type Paths } from './files/paths.ts';
 import { ensurePrivateFolder } from './files/private-folder.ts';
 import { listProfiles, readProfileText } from './files/profiles.ts';
 import { StateFile } from './files/state.ts';
+import { UsedCodesFile } from './files/used-codes.ts';
 import type { Dial } from './link/transport.ts';
 import { TunnelError } from './model/failure.ts';
 import type { Plan } from './model/plan.ts';
@@ -110,6 +111,7 @@ async function loadDial(secrets: () => Promise<ReadSecret>): Promise<Dial> {
   return createDial({
     readSecret,
     hostKeys: { read: readKnownHosts, append: appendKnownHost },
+    usedCodes: new UsedCodesFile(paths.usedCodesFile),
   });
 }
 

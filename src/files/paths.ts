@@ -12,6 +12,8 @@ export interface Paths {
   readonly logFile: string;
   readonly lockFile: string;
   readonly wantedFile: string;
+  /** Which one-time codes were used. */
+  readonly usedCodesFile: string;
   /** Secrets, encrypted, in a folder of their own. */
   readonly vaultFile: string;
   /** Folder of the control socket; 0700 and ours, or it is not used. '' where the system has named pipes instead. */
@@ -43,6 +45,7 @@ export function appPaths(facts: PathFacts = pathFacts()): Paths {
     logFile: join(stateDir, 'log', 'tunnel.jsonl'),
     lockFile: join(stateDir, 'supervisor.lock'),
     wantedFile: join(stateDir, 'wanted.json'),
+    usedCodesFile: join(stateDir, 'used-codes.json'),
     vaultFile: join(configDir, 'secrets', 'vault.json'),
     ...controlPlace(facts, stateDir, runDir),
   };

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { appendKnownHost, readKnownHosts } from '../files/known-hosts.ts';
 import type { Dial, DialRequest, Transport } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
@@ -7,6 +8,7 @@ import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
 import type { Ssh2Channel } from './channel.ts';
+import type { UsedCodes } from './codes.ts';
 import { DataPath, type Levers } from './data-path.ts';
 import { Deadline } from './deadline.ts';
 import { dialSocket } from './dial-socket.ts';
@@ -40,7 +42,16 @@ export interface DialOptions {
   readonly levers?: Partial<Levers>;
   /** The library for post-quantum key exchange, unless a test has another. */
   readonly loadMlKem?: typeof loadMlKem;
+  /** Kept over the process's own end; without it, for its life. */
+  readonly usedCodes?: UsedCodes;
+  /** Default: the machine's own. */
+  readonly clock?: HopContext['clock'];
 }
+
+const MACHINE: HopContext['clock'] = {
+  wallMs: () => Date.now(),
+  sleep: (delayMs, signal) => sleep(delayMs, undefined, signal === undefined ? {} : { signal }),
+};
 
 const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
 
@@ -173,7 +184,7 @@ class ChainDial {
 
   #context(hop: HopPlan, name: string, signal: AbortSignal, pause: () => () => void): HopContext {
     const { ask, secrets, agentSocket, onNote } = this.#request;
-    const { readSecret } = this.#options;
+    const { readSecret, usedCodes, clock = MACHINE } = this.#options;
     let questions = 0;
     const untimed = async <T>(work: () => Promise<T>): Promise<T> => {
       const resume = pause();
@@ -198,6 +209,8 @@ class ChainDial {
       subject: passwordSubject(hop),
       signal,
       keyRing: this.#shared.keyRing,
+      usedCodes: usedCodes ?? this.#shared.keyRing,
+      clock,
       agentSocket,
       onNote,
       untimed,

@@ -1,7 +1,9 @@
 import type { Question } from '../link/ask.ts';
+import type { Clock } from '../model/clock.ts';
 import type { HopPlan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
+import type { UsedCodes } from './codes.ts';
 import type { KeyRing } from './key-ring.ts';
 
 /** What the login to one hop may use. Every wait for a person or a store stops the hop's deadline. */
@@ -14,6 +16,8 @@ export interface HopContext {
   /** Aborted, with the reason, when the connection ends or is given up. */
   readonly signal: AbortSignal;
   readonly keyRing: KeyRing;
+  readonly usedCodes: UsedCodes;
+  readonly clock: Pick<Clock, 'wallMs' | 'sleep'>;
   /** SSH_AUTH_SOCK of the last caller. */
   readonly agentSocket: string | undefined;
   /** A person is being asked now. */

@@ -3,11 +3,12 @@ import type { PrivateKey } from './private-key.ts';
 
 /**
  * What a person has unlocked, kept in memory for as long as the process lives, so that a reconnect asks nobody.
- * One for a whole supervisor. One-time codes never come here.
+ * One for a whole supervisor. Of one-time codes only the window of the last one is kept.
  */
 export class KeyRing {
   readonly #keys = new Map<string, PrivateKey>();
   readonly #passwords = new Map<string, Secret>();
+  readonly #usedCodes = new Map<string, number>();
   readonly #turns = new Map<string, Promise<unknown>>();
 
   /** @param id names the file and its state, so that a changed file is read anew */
@@ -30,6 +31,16 @@ export class KeyRing {
 
   forgetPassword(subject: string): void {
     this.#passwords.delete(subject);
+  }
+
+  /** The window of the one-time code used last; -1 where none was. */
+  last(subject: string): Promise<number> {
+    return Promise.resolve(this.#usedCodes.get(subject) ?? -1);
+  }
+
+  use(subject: string, step: number): Promise<void> {
+    this.#usedCodes.set(subject, step);
+    return Promise.resolve();
   }
 
   /** Runs `work` after every earlier one of the same name: two connections that need one key ask one question. */

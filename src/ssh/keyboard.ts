@@ -1,6 +1,7 @@
 import type { Prompt } from 'ssh2';
 import { clean, cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
+import type { Codes } from './codes.ts';
 import type { HopContext } from './hop-context.ts';
 import type { Passwords } from './passwords.ts';
 
@@ -16,13 +17,15 @@ const ONE_TIME = /one.?time|otp|code|token|verif|new|change|again|expired/i;
 export class KeyboardAttempt {
   readonly #context: HopContext;
   readonly #passwords: Passwords;
+  readonly #codes: Codes;
   #rounds = 0;
   /** Whether the server asked anything at all: if not, trying again changes nothing. */
   asked = false;
 
-  constructor(context: HopContext, passwords: Passwords) {
+  constructor(context: HopContext, passwords: Passwords, codes: Codes) {
     this.#context = context;
     this.#passwords = passwords;
+    this.#codes = codes;
   }
 
   /** @throws NEEDS_PERSON where nobody is there to be asked; LOGIN_REFUSED where a person has tried often enough */
@@ -48,6 +51,8 @@ export class KeyboardAttempt {
     const shown = `(${hop.user}@${hop.host}) ${text}`; // as OpenSSH since 8.4: who asks is for us to say, not for the server
     const secret = single && !echo && PASSWORD_PROMPT.test(text) && !ONE_TIME.test(text);
     if (secret) return this.#password(shown, detail);
+    const code = await this.#codes.answer(text);
+    if (code !== undefined) return code;
     const question = { kind: 'code', subject, prompt: shown, detail, echo } as const;
     return (await this.#context.ask(question)).reveal();
   }

@@ -2,6 +2,7 @@ import type { AnyAuthMethod } from 'ssh2';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { AuthMethod } from '../model/plan.ts';
+import { Codes } from './codes.ts';
 import { SingleKeyAgent } from './compat/identity-login.ts';
 import type { LoginTruth } from './compat/true-answers.ts';
 import type { HopContext } from './hop-context.ts';
@@ -25,6 +26,7 @@ export class Login {
   readonly #truth: () => LoginTruth;
   readonly #fail: (error: TunnelError) => void;
   readonly #passwords: Passwords;
+  readonly #codes: Codes;
   readonly #tried = new Map<AuthMethod, number>();
   #identities: Identity[] | undefined;
   #keyboard: KeyboardAttempt | undefined;
@@ -37,6 +39,7 @@ export class Login {
     this.#truth = truth;
     this.#fail = fail;
     this.#passwords = new Passwords(context);
+    this.#codes = new Codes(context);
   }
 
   /** @throws LOGIN_REFUSED or NEEDS_PERSON once nothing is left to try */
@@ -44,6 +47,7 @@ export class Login {
     const truth = this.#truth();
     if (truth.methods === undefined) return { type: 'none', username: this.#context.hop.user }; // asks for the methods
     this.#closePassword(truth.partial);
+    this.#codes.settle(truth.partial);
     for (const method of truth.failures < MOST_FAILURES ? this.#context.hop.auth : []) {
       if (!truth.methods.includes(method)) continue;
       const attempt = await this.#attempt(method, truth);
@@ -136,7 +140,7 @@ export class Login {
   #interactive(): AnyAuthMethod | undefined {
     const attempts = this.#tried.get('keyboard-interactive') ?? 0;
     if (this.#keyboard?.asked === false || attempts >= MOST_KEYBOARD_ATTEMPTS) return undefined;
-    const keyboard = new KeyboardAttempt(this.#context, this.#passwords);
+    const keyboard = new KeyboardAttempt(this.#context, this.#passwords, this.#codes);
     this.#keyboard = keyboard;
     this.#passwordOpen = true;
     return {

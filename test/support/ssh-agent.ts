@@ -1,45 +1,71 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
 
 const run = promisify(execFile);
 
-/** A real ssh-agent with a socket in the given folder; ends with the test: `await using`. */
+/** A real ssh-agent at a path of its own. The caller stops it. */
 export class TestAgent {
   readonly socket: string;
-  readonly #child: ChildProcess;
+  #child: ChildProcess | undefined;
 
-  private constructor(socket: string, child: ChildProcess) {
+  private constructor(socket: string) {
     this.socket = socket;
-    this.#child = child;
   }
 
-  static async start(folder: string): Promise<TestAgent> {
-    const socket = join(folder, `agent-${process.pid}-${Date.now()}`);
-    const child = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
-    const agent = new TestAgent(socket, child);
-    await eventually(() => agent.#add('-l').then(() => true), { what: 'ssh-agent' });
+  static async start(socket: string): Promise<TestAgent> {
+    const agent = new TestAgent(socket);
+    await agent.start();
     return agent;
   }
 
-  /** Loads a key without a passphrase, and its certificate where one stands beside it. */
-  async add(file: string): Promise<void> {
-    await this.#add('-q', file);
+  /** Starts it, anew after `stop`, without a key. */
+  async start(): Promise<void> {
+    this.#child = spawn('ssh-agent', ['-D', '-a', this.socket], { stdio: 'ignore' });
+    // 1: it answers, and holds no key.
+    await eventually(
+      () =>
+        this.#add('-l').then(
+          () => true,
+          (error: unknown) => codeOf(error) === 1,
+        ),
+      { what: 'the agent' },
+    );
+  }
+
+  async add(keyFile: string): Promise<void> {
+    await this.#add('-q', keyFile);
+  }
+
+  /** Holds still, as an agent whose dialog waits somewhere unseen. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+    await rm(this.socket, { force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill();
-    await ended;
+    await this.stop();
   }
 
-  async #add(...args: readonly string[]): Promise<void> {
-    try {
-      await run('ssh-add', [...args], { env: { ...process.env, SSH_AUTH_SOCK: this.socket } });
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 1 && args[0] === '-l') return; // it answers that it holds no key
-      throw error;
-    }
+  #add(...args: readonly string[]): Promise<unknown> {
+    return run('ssh-add', [...args], { env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.socket } });
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

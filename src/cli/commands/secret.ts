@@ -4,6 +4,7 @@ import type { Ask } from '../../link/ask.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { Secret } from '../../model/secret.ts';
 import type { SecretName, SecretStore } from '../../secrets/store.ts';
+import { parseTotp } from '../../secrets/totp.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
@@ -65,14 +66,25 @@ async function askSubject(context: Context): Promise<string> {
 }
 
 async function set(store: SecretStore, name: SecretName, options: Options, context: Context): Promise<void> {
+  if (name.kind === 'totp' && !context.json) context.out.warn(TOTP_COST);
   const secret = options.flag('stdin') ? await fromStdin() : await fromPerson(store, name, context);
+  if (name.kind === 'totp' && parseTotp(secret.reveal()) === undefined) throw new TunnelError('USAGE', NO_SEED);
   await store.set(name, secret);
-  if (context.json) return context.out.json({ version: 1, stored: name, backend: store.title });
+  if (context.json) {
+    const warning = name.kind === 'totp' ? { warning: TOTP_COST } : {};
+    return context.out.json({ version: 1, stored: name, backend: store.title, ...warning });
+  }
   context.out.say(`Stored the ${name.kind} of ${name.subject} in the ${store.title}.`);
   if (options.flag('vault')) {
     context.out.say(`A profile reads it with \`secrets: { ${name.kind}: vault }\`.`);
   }
 }
+
+const TOTP_COST =
+  'A stored seed makes two factors one: whoever can read this store, or run programs as you, can make the codes. ' +
+  'It still protects against somebody who learns the password alone. Ask whether your organisation allows it.';
+const NO_SEED =
+  'Cannot store the TOTP seed: it must be what the site shows beside its QR code, in base32, or the otpauth:// line in it';
 
 /** One line end at the end is the shell's, not the secret's. */
 async function fromStdin(): Promise<Secret> {
