@@ -12,11 +12,11 @@ import { TUNNEL } from '../support/tunnel-cli.ts';
 
 /** A server that wants a key, and then right answers to these rounds of questions. */
 async function twoFactors(rounds: readonly { readonly prompt: string; readonly right: (answer: string) => boolean }[]) {
-  let allowed: Buffer | undefined;
+  const allowed: Buffer[] = [];
   const half = new WeakSet<object>();
   const on = await loginStage((attempt, server) => {
     const connection = server.connections.at(-1) ?? {};
-    if (attempt.method === 'publickey' && allowed?.equals(attempt.key.data) === true) {
+    if (attempt.method === 'publickey' && allowed.some((one) => one.equals(attempt.key.data))) {
       if (attempt.signature === undefined) return attempt.accept();
       half.add(connection);
       return attempt.reject(['keyboard-interactive'], true);
@@ -27,7 +27,7 @@ async function twoFactors(rounds: readonly { readonly prompt: string; readonly r
       if (round === undefined) return attempt.accept();
       const text = { name: 'Second \u001b[31mfactor', instructions: 'Take the \u0007device out.' };
       attempt.prompt([{ prompt: round.prompt, echo: false }], text.name, text.instructions, (answers) => {
-        const [answer = ''] = answers as unknown as string[];
+        const [answer = ''] = answers;
         if (round.right(answer)) ask(index + 1);
         else attempt.reject(['keyboard-interactive']);
       });
@@ -38,7 +38,7 @@ async function twoFactors(rounds: readonly { readonly prompt: string; readonly r
   await makeKey(key, 'ed25519');
   const parsed = ssh2.utils.parseKey(await readFile(`${key}.pub`));
   if (parsed instanceof Error) throw parsed;
-  allowed = parsed.getPublicSSH();
+  allowed.push(parsed.getPublicSSH());
   return Object.assign(on, { key });
 }
 

@@ -28,7 +28,7 @@ async function stage(prompt: string, skewMs = 0) {
     authenticate: (attempt) => {
       if (attempt.method !== 'keyboard-interactive') return attempt.reject(['keyboard-interactive']);
       attempt.prompt([{ prompt, echo: false }], (answers) => {
-        const [code = ''] = answers as unknown as string[];
+        const [code = ''] = answers;
         codes.push(code);
         const wanted = totp === undefined ? '' : totpCode(totp, totpStep(totp, clock.wallMs() + skewMs));
         if (code === wanted || code === 'typed') attempt.accept();
