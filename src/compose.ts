@@ -43,7 +43,7 @@ export function compose({
 }: ComposeOptions = {}): SupervisorDeps {
   const notes = new Notes();
   const secrets = lazily(() => loadSecrets(paths, env, (message) => notes.say('warn', message)));
-  const engine = composeEngine(() => loadDial(secrets));
+  const engine = composeEngine(() => loadDial(secrets, paths));
   const { clock } = engine;
   const { logFile } = paths;
   return {
@@ -106,7 +106,7 @@ async function loadSecrets(paths: Paths, env: Env, onNote: (message: string) => 
   return storedSecrets({ paths, env, keychainMs: DAEMON_DEADLINE_MS, onNote });
 }
 
-async function loadDial(secrets: () => Promise<ReadSecret>): Promise<Dial> {
+async function loadDial(secrets: () => Promise<ReadSecret>, paths: Paths): Promise<Dial> {
   const [{ createDial }, readSecret] = await Promise.all([import('./ssh/dial.ts'), secrets()]);
   return createDial({
     readSecret,
