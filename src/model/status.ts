@@ -1,3 +1,4 @@
+import type { Exposure } from './exposure.ts';
 import type { FailureCode } from './failure.ts';
 
 /** `tunnel status --json`, version 1. Relied on from outside: fields are added, never renamed. */
@@ -63,6 +64,8 @@ export interface ForwardStatus {
   /** From the client to the target. */
   readonly sentBytes: number;
   readonly lastError: ErrorStatus | null;
+  /** Who can reach it from other machines; only where it listens beyond loopback. */
+  readonly gateway?: Exposure;
   /** When it closes if nobody uses it till then; null while it is closed or in use. Only where it opens on demand. */
   readonly idleClosesAt?: string | null;
 }

@@ -1,6 +1,7 @@
 import type { ForwardFacts } from '../forward/forward-context.ts';
 import type { CarrierStatus } from '../link/carrier.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
+import { exposureOf } from '../model/exposure.ts';
 import type { TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
@@ -41,7 +42,11 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
       const lastError = running ? said(live.error) : null;
       const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
       const closes = demand === undefined ? {} : { idleClosesAt: isoOrNull(running ? demand.closesAtMs : null) };
-      return { name, kind, bind, target, state: forwardState(live, facts), health, ...counts, lastError, ...closes };
+      const written = plan.forwards.find((one) => one.name === name);
+      const gateway = written === undefined ? undefined : exposureOf(written);
+      const door = gateway === undefined ? {} : { gateway };
+      const state = forwardState(live, facts);
+      return { name, kind, bind, target, state, health, ...counts, lastError, ...door, ...closes };
     }),
   };
 }

@@ -1,4 +1,5 @@
 import { cleanLine } from '../../model/clean.ts';
+import { exposureText } from '../../model/exposure.ts';
 import type { ForwardStatus, TunnelState, TunnelStatus } from '../../model/status.ts';
 import type { Paint, Theme } from '../theme.ts';
 import type { Cell } from './table.ts';
@@ -37,10 +38,21 @@ export function forwardLines(tunnels: readonly TunnelStatus[], theme: Theme): st
             const shown = shownState(state, forward);
             const paint = statePaint(shown, theme);
             const kind = forward.kind === 'local' ? [] : [{ text: cleanLine(forward.kind), paint: theme.dim }];
-            return [{ text: cleanLine(name) }, { text: routeText(forward) }, { text: shown, paint }, ...kind];
+            return [
+              { text: cleanLine(name) },
+              { text: routeText(forward) },
+              { text: shown, paint },
+              ...kind,
+              ...doorCells(forward, theme),
+            ];
           }),
     ),
   );
+}
+
+/** A door that stands open to others is not to be overlooked. */
+function doorCells({ gateway }: ForwardStatus, theme: Theme): Cell[] {
+  return gateway === undefined ? [] : [{ text: cleanLine(exposureText(gateway)), paint: theme.warn }];
 }
 
 /** A forward that waits with its tunnel says what the tunnel waits for. */

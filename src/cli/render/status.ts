@@ -1,4 +1,5 @@
 import { cleanLine } from '../../model/clean.ts';
+import { exposureText } from '../../model/exposure.ts';
 import type { ErrorStatus, ForwardStatus, LinkStatus, SupervisorStatus, TunnelStatus } from '../../model/status.ts';
 import type { Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
@@ -57,6 +58,7 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
     [...lead, { text: since }, ...(first ?? [])],
     ...others.map((cells) => [{ text: '' }, { text: '' }, { text: '' }, ...cells]),
     ...(verbose ? factLines(row, theme) : []),
+    ...doorLines(row, theme),
     ...troubleLines(row, nowMs, theme),
   ];
 }
@@ -112,6 +114,13 @@ function linkLines({ server, kex, hostKey, cipher, mac, compression, notes }: Li
     `${cleanLine(server)}: ${named.map((one) => cleanLine(one)).join(', ')}`,
     ...notes.map((one) => cleanLine(one)),
   ];
+}
+
+/** Who can reach a forward from other machines, where anybody can. */
+function doorLines({ forwards }: StatusRow, theme: Theme): string[] {
+  return forwards.flatMap(({ bind, gateway }) =>
+    gateway === undefined ? [] : [theme.warn(`  ${cleanLine(bind)} is ${cleanLine(exposureText(gateway))}`)],
+  );
 }
 
 /** The tunnel's own trouble first, then that of each forward that is in trouble by itself. */

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { parseEndpoint } from '../../src/model/endpoint.ts';
+import { exposureOf, exposureText } from '../../src/model/exposure.ts';
+import type { ForwardKind } from '../../src/model/status.ts';
+
+test.each<[ForwardKind, string, readonly string[] | null, string | undefined]>([
+  ['local', 'localhost:1', null, undefined],
+  ['local', '127.8.9.1:1', null, undefined],
+  ['local', '[::1]:1', null, undefined],
+  ['relay', 'unix:/x', null, undefined],
+  ['relay', '0.0.0.0:1', null, 'open to everybody who can reach this machine'],
+  ['local', '*:1', null, 'open to everybody who can reach this machine'],
+  ['socks', '192.168.0.1:1', ['192.168.0.0/16', 'fd00::/8'], 'open to 192.168.0.0/16, fd00::/8'],
+  ['relay', '[::]:1', [], 'open to nobody: its `allow` list is empty'],
+  ['remote', '0.0.0.0:1', null, 'open to everybody who can reach the server'],
+])('%s %s with %j: %s', (kind, bind, allow, text) => {
+  const endpoint = parseEndpoint(bind);
+  if (endpoint === undefined) throw new Error(bind);
+
+  const exposure = exposureOf({ kind, bind: endpoint, allow });
+
+  expect(exposure === undefined ? undefined : exposureText(exposure)).toBe(text);
+});
