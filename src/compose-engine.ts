@@ -3,6 +3,7 @@ import { createForward, sameForward } from './forward/forward.ts';
 import { LoginBudget } from './link/budget.ts';
 import { systemClock } from './link/clock.ts';
 import { LinkCarrier } from './link/link-carrier.ts';
+import { TunnelError } from './model/failure.ts';
 import type { Dial } from './link/transport.ts';
 import type { SupervisorDeps } from './supervisor/deps.ts';
 
@@ -21,7 +22,9 @@ export function composeEngine(loadDial: () => Promise<Dial>): Engine {
       return await loaded;
     } catch (error) {
       loaded = undefined;
-      throw error;
+      throw new TunnelError('PROTOCOL', 'Cannot load what speaks SSH: the files of tunnel changed beneath it', {
+        cause: error,
+      });
     }
   };
   return {

@@ -129,7 +129,9 @@ function late(verdict: Verdict, facts: SettleFacts, at: number, afterMs: number)
     case 'undecided': {
       const waiting = facts.tunnels.get(tunnel);
       if (waiting?.state === 'waiting') return [failure(tunnel, needsPerson(waiting))];
-      const message = `Cannot bring ${tunnel} up within ${spanText(afterMs)}: no answer yet`;
+      const why =
+        waiting?.nextRetryAt == null ? 'no answer yet' : 'its login waits its turn, a second after the one before';
+      const message = `Cannot bring ${tunnel} up within ${spanText(afterMs)}: ${why}`;
       return [failure(tunnel, { code: 'TIMED_OUT', message, hint: keepsTrying({ hint: '' }) })];
     }
   }

@@ -89,9 +89,11 @@ test(
 
     process.kill(await cli.supervisorPid(), 'SIGKILL');
     await eventually(() => refuses(port), { what: `port ${port} to be free` });
+    const orphaned = await cli.run('status');
     await cli.ok('daemon', 'restart');
     await cli.becomes('pop-mail', 'up');
 
+    expect(orphaned.stderr).toContain('pop-mail. `tunnel daemon restart`');
     expect(await cli.port('pop-mail')).toBe(port);
     expect(await ask(port, 'QUIT\r\n')).toMatch(/^\+OK/);
   },

@@ -300,8 +300,7 @@ describe('errors', () => {
     expect(errorLines(facts, PLAIN)).toEqual([
       '/p/pop-mail.yaml:3:5: unknown field `tgas`: did you mean `tags`?',
       '/p/pop-mail.yaml:7:1: no forwards',
-      'tunnel: Cannot use pop-mail: 2 mistakes',
-      '  Correct them.',
+      'tunnel: Correct them.',
     ]);
   });
 

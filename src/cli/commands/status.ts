@@ -2,6 +2,7 @@ import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { statusLines } from '../render/status.ts';
 import { statusRows } from '../status-rows.ts';
+import { mentionWanted } from '../wanted.ts';
 import { mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** `tunnel status`: what runs and how it is. Never starts a supervisor. */
@@ -15,6 +16,7 @@ export async function run(args: readonly string[], options: Options, context: Co
   const rows = await statusRows(args, tunnels, context);
   if (json) out.json({ version: 1, supervisor, tunnels: rows });
   else for (const line of statusLines({ supervisor, rows, nowMs: Date.now(), verbose }, out.theme)) out.data(line);
+  if (supervisor === null) await mentionWanted(context);
   mentionWaiting(rows, context);
   return 0;
 }

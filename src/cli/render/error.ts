@@ -8,7 +8,9 @@ export function errorLines(facts: FailureFacts, theme: Theme): string[] {
     ({ file, line, column, message }) =>
       `${theme.strong(`${cleanLine(file)}:${line}:${column}:`)} ${cleanLine(message)}`,
   );
-  return [...problems, `${theme.bad('tunnel:')} ${cleanLine(facts.message, 2_000)}`, ...hintLines(facts.hint, '  ')];
+  // The message repeats the first mistake, for programs: a person has just read all of them.
+  if (problems.length > 0) return [...problems, `${theme.bad('tunnel:')} ${cleanLine(facts.hint)}`];
+  return [`${theme.bad('tunnel:')} ${cleanLine(facts.message, 2_000)}`, ...hintLines(facts.hint, '  ')];
 }
 
 /** A hint may be a little list of remedies; each line is indented. */
