@@ -9,6 +9,7 @@ import { ProxyLogin } from './proxy-login.ts';
 import { tcpRelay } from './relay.ts';
 import { fixedTarget, type Route } from './route.ts';
 import { ServerForward } from './server-forward.ts';
+import { TriggerForward } from './trigger-forward.ts';
 import { UdpRelay } from './udp.ts';
 
 /**
@@ -35,6 +36,8 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
     }
     case 'relay':
       return plan.protocol === 'udp' ? new UdpRelay(plan, context) : tcpRelay(plan, context);
+    case 'trigger':
+      return new TriggerForward(plan, context);
   }
 }
 

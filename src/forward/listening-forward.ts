@@ -50,13 +50,14 @@ export class ListeningForward implements Forward {
   /** Of finished connections; the open ones are added when somebody asks. */
   readonly #finished = { connections: 0, receivedBytes: 0, sentBytes: 0 };
 
-  constructor(plan: ForwardPlan, route: Route, context: ForwardContext) {
+  /** @param turns shared with others who keep a client's turn for it */
+  constructor(plan: ForwardPlan, route: Route, context: ForwardContext, turns = new ClientTurns(plan.clients)) {
     this.#plan = plan;
     this.#route = route;
     this.#context = context;
     this.#settings = context;
     this.#admission = new Admission(plan.allow);
-    this.#turns = new ClientTurns(plan.clients);
+    this.#turns = turns;
     this.#burst = new Burst(context.clock, (...note) => context.onNote(...note));
     this.#need = new LinkNeed(plan.demand, {
       carrier: context.carrier,

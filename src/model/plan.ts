@@ -89,9 +89,14 @@ export type SecretSource =
 /** A string runs through the person's shell, as written; a list is an argument vector. */
 export type HookCommand = string | readonly string[];
 
-/** The kinds of forward that this version runs; the schema names the others as not supported yet. */
+/** A forward of any kind. */
 export type ForwardPlan =
-  LocalForwardPlan | SocksForwardPlan | RemoteForwardPlan | RemoteSocksForwardPlan | RelayForwardPlan;
+  | LocalForwardPlan
+  | SocksForwardPlan
+  | RemoteForwardPlan
+  | RemoteSocksForwardPlan
+  | TriggerForwardPlan
+  | RelayForwardPlan;
 
 /** What every kind says: who listens where, and for whom. */
 export interface ListenerPlan {
@@ -160,6 +165,16 @@ export interface RemoteForwardPlan extends ListenerPlan {
 export interface RemoteSocksForwardPlan extends ListenerPlan {
   readonly kind: 'remote-socks';
   readonly auth: string | null;
+}
+
+export interface TriggerForwardPlan extends ListenerPlan {
+  readonly kind: 'trigger';
+  /** Of the trigger itself; resolved by the SSH server. */
+  readonly target: Endpoint;
+  /** The server listens on `bind` while the trigger is in use, and leads to `clientPort` of whoever uses it. */
+  readonly opens: readonly { readonly bind: Endpoint; readonly clientPort: number }[];
+  /** The return ports close after so long without traffic. */
+  readonly idleMs: number;
 }
 
 export type Expectation =

@@ -29,7 +29,7 @@ export function resolvePlan(profile: Profile, chain: HopChain, facts: ResolveFac
     const fromHop = new Origins(origins, ['hops', index], ['via', hop.via], hop.settings, hop.jumpOf);
     return orProblem(() => [resolveHop(hop, facts, fromHop)], ['via', hop.via], problems);
   });
-  const forwards = namedForwards(profile, problems);
+  const forwards = namedForwards(profile);
   noteForwards(profile.forwards, forwards, from);
   if (problems.length > 0) return { ok: false, problems };
   return {
@@ -168,27 +168,17 @@ function credentialName(path: string, env: ResolveFacts['local']['env']): string
   return named ?? (handed && !/[/\\~]/.test(path) ? path : undefined);
 }
 
-/** Gives every forward a name of its own; the kinds that cannot run were refused when the profile was read. */
-function namedForwards({ forwards: specs, timeouts }: Profile, problems: PlanProblem[]): ForwardPlan[] {
+/** Gives every forward a name of its own. */
+function namedForwards({ forwards: specs, timeouts }: Profile): ForwardPlan[] {
   const taken = new Set(specs.map(({ name }) => name).filter((name) => name !== undefined));
-  return specs.flatMap((spec, index): ForwardPlan[] => {
-    if (!isRunnable(spec)) {
-      problems.push({ path: ['forwards', index], message: `\`${spec.kind}\` forwards are not supported yet` });
-      return [];
-    }
+  return specs.map((spec) => {
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    return [forwardPlan(spec, name, timeouts?.connectMs ?? DEFAULTS.timeouts.connectMs)];
+    return forwardPlan(spec, name, timeouts?.connectMs ?? DEFAULTS.timeouts.connectMs);
   });
 }
 
-type RunnableSpec = Extract<ForwardSpec, { readonly kind: ForwardPlan['kind'] }>;
-
-function isRunnable(spec: ForwardSpec): spec is RunnableSpec {
-  return spec.kind !== 'trigger';
-}
-
-function forwardPlan(spec: RunnableSpec, name: string, connectMs: number): ForwardPlan {
+function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): ForwardPlan {
   const { bind, allow = null, expect = null, clients = 'many' } = spec;
   const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients };
   switch (spec.kind) {
@@ -209,7 +199,16 @@ function forwardPlan(spec: RunnableSpec, name: string, connectMs: number): Forwa
         connectMs,
         idleMs: spec.idleMs ?? DEFAULTS.udpIdleMs,
       };
+    case 'trigger': {
+      const { target, opens, idleMs = DEFAULTS.idleMs } = spec;
+      return { kind: spec.kind, ...listener, ...triggerRules(spec), target, opens, idleMs };
+    }
   }
+}
+
+/** `idle` is the time of the ports; on demand the link is needed while one is open or a client is there, and no longer. */
+function triggerRules(spec: ForwardSpec): Pick<ListenerPlan, 'clients' | 'demand'> {
+  return { clients: spec.clients ?? 'exclusive', demand: demandOf({ ...spec, idleMs: 0 }) };
 }
 
 function demandOf({ open, idleMs, lifetimeMs }: ForwardSpec): DemandPlan | null {
@@ -228,13 +227,13 @@ function noteForwards(specs: readonly ForwardSpec[], plans: readonly ForwardPlan
   }
 }
 
-function autoName(spec: RunnableSpec): string {
+function autoName(spec: ForwardSpec): string {
   const [target] = spec.kind === 'relay' ? spec.targets : 'target' in spec ? [spec.target] : [];
   return target === undefined ? spec.kind : formatEndpoint(target);
 }
 
 /** The bind address; for a free port, which several may have, where it leads. A number tells apart what is still alike. */
-function freeName(spec: RunnableSpec, taken: ReadonlySet<string>): string {
+function freeName(spec: ForwardSpec, taken: ReadonlySet<string>): string {
   const { bind } = spec;
   const auto = `auto-${autoName(spec)}`;
   const base = bind.kind === 'tcp' && bind.port === 0 ? auto : formatEndpoint(bind);

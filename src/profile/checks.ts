@@ -1,14 +1,11 @@
 import { isLoopback } from '../model/endpoint.ts';
-import type { ForwardSpec } from '../model/forward-spec.ts';
+import type { ForwardSpec, TriggerSpec } from '../model/forward-spec.ts';
 
 /** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
 export interface ForwardMistake {
   readonly field: 'bind' | 'to' | 'open' | 'idle' | 'lifetime' | 'clients' | 'expect' | 'map' | 'proxyProtocol';
   readonly message: string;
 }
-
-/** The kinds of forward that this version cannot run yet: a kind leaves this list in the change that brings it. */
-const KINDS_TO_COME: readonly ForwardSpec['kind'][] = ['trigger'];
 
 /** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
 export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {
@@ -30,6 +27,7 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (onDemand && forward.kind === 'relay') {
     yield { field: 'open', message: '`open: on-demand` is of no use here: a relay needs no SSH connection' };
   }
+  if (forward.kind === 'trigger') yield* triggerMistakes(forward);
   if (oneAtATime(forward) && forward.bind.kind === 'unix') {
     const why = 'its clients have no address to tell them apart';
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not for a Unix socket: ${why}` };
@@ -64,6 +62,18 @@ function* relayMistakes(forward: ForwardSpec): Generator<ForwardMistake> {
   }
 }
 
+function* triggerMistakes({ clients, bind }: TriggerSpec): Generator<ForwardMistake> {
+  if (clients === 'many') {
+    yield { field: 'clients', message: '`clients: many` is not for a trigger: say exclusive, takeover or queue' };
+  }
+  if (bind.kind === 'unix') {
+    yield {
+      field: 'bind',
+      message: 'must be a TCP port: clients of a Unix socket have no address to lead back to',
+    };
+  }
+}
+
 function oneAtATime({ clients }: ForwardSpec): boolean {
   return clients !== undefined && clients !== 'many';
 }
@@ -75,9 +85,6 @@ function listensHere(forward: ForwardSpec): boolean {
 
 /** The one list of what the schema knows and this version does not run in a forward. */
 function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
-  if (KINDS_TO_COME.includes(forward.kind)) {
-    yield { field: 'bind', message: `\`${forward.kind}\` forwards are not supported yet` };
-  }
   if (oneAtATime(forward) && !listensHere(forward) && forward.kind !== 'relay') {
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
   }

@@ -37,8 +37,8 @@ const common = {
   }),
   idle: field(duration, {
     type: 'duration',
-    help: 'Ends the need for an SSH connection after no client and no byte for so long; needs `open: on-demand` or a trigger. A UDP relay forgets a client after it.',
-    default: `${formatDuration(DEFAULTS.idleMs)} with on-demand, ${formatDuration(DEFAULTS.udpIdleMs)} for a UDP relay`,
+    help: 'Ends the need for an SSH connection after no client and no byte for so long; needs `open: on-demand` or a trigger, whose ports it closes. A UDP relay forgets a client after it.',
+    default: `${formatDuration(DEFAULTS.idleMs)} with on-demand and for triggers, ${formatDuration(DEFAULTS.udpIdleMs)} for a UDP relay`,
     example: '10m',
   }),
   lifetime: field(durationOr('none'), {
@@ -50,7 +50,7 @@ const common = {
   clients: field(oneOf('many', 'exclusive', 'takeover', 'queue'), {
     type: 'many, exclusive, takeover or queue',
     help: 'How many client addresses at a time: many; one, and a second is refused, replaces the first, or waits.',
-    default: 'many',
+    default: 'many; exclusive for a trigger',
     example: 'many',
   }),
   allow: field(z.array(network), {

@@ -257,6 +257,20 @@ test.each<[Partial<ForwardSpec>, DemandPlan | null]>([
   expect((await planOf({ forwards: [spec] })).forwards).toMatchObject([{ demand }]);
 });
 
+test('a trigger is for one client at a time, and its idle time is that of its ports', async () => {
+  const opens = [{ bind: endpoint('0.0.0.0:7078'), clientPort: 7078 }];
+  const trigger = { kind: 'trigger' as const, bind: endpoint('localhost:5060'), target: endpoint('voip:5060'), opens };
+  const forwards: ForwardSpec[] = [
+    trigger,
+    { ...trigger, open: 'on-demand', idleMs: 5_000, clients: 'queue', name: 'sip' },
+  ];
+
+  expect((await planOf({ forwards })).forwards).toMatchObject([
+    { kind: 'trigger', name: 'localhost:5060', opens, idleMs: 600_000, demand: null, clients: 'exclusive' },
+    { name: 'sip', idleMs: 5_000, demand: { idleMs: 0, lifetimeMs: null }, clients: 'queue' },
+  ]);
+});
+
 describe('the chain of hops', () => {
   const labels = async (via: HopSpec[], config: Record<string, Partial<SshSettings>>) =>
     (await planOf({ via }, config)).hops.map(({ label, proxyCommand }) =>

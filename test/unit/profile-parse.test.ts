@@ -177,19 +177,6 @@ reconnect: { giveUpAfter: nevr }
 });
 
 describe('what this version cannot run', () => {
-  test.each([
-    [
-      'trigger: localhost:5060\n    to: voip:5060\n    opens: [ { remote: 0.0.0.0:7078, to: client:7078 } ]\n    idle: 5m',
-      '`trigger` forwards are not supported yet',
-    ],
-  ])('%s', (written, message) => {
-    const [problem, ...others] = problemsOf(`via: pop\nforwards:\n  - ${written}\n`);
-
-    expect(problem).toContain(message);
-    expect(problem).toMatch(/^3:\d+ /);
-    expect(others).toEqual([]);
-  });
-
   test('is said at the field, beside a kind that could run', () => {
     const problems = problemsOf(`via: pop
 forwards:
@@ -222,6 +209,16 @@ describe('what contradicts itself', () => {
       '3:58 `proxyProtocol: v1` has no form for UDP',
     ],
     ['a relay that is idle', '  - { relay: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
+    [
+      'a trigger for many',
+      '  - { trigger: 1, to: "a:1", opens: [{ remote: 2, to: "client:3" }], clients: many }',
+      '3:79 `clients: many` is not for a trigger',
+    ],
+    [
+      'a trigger on a Unix socket',
+      '  - { trigger: "unix:/run/x", to: "a:1", opens: [{ remote: 2, to: "client:3" }] }',
+      '3:16 `trigger` must be a TCP port',
+    ],
     [
       'one client at a time on a Unix socket',
       '  - { local: "unix:/run/x", to: "a:1", clients: queue }',
