@@ -7,6 +7,7 @@ import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { TunnelSupervisor } from '../supervisor/supervisor.ts';
 import { Door } from './door.ts';
 import { controlHandlers } from './handlers.ts';
+import { GiveBack } from './give-back.ts';
 import { IDLE_MS, IdleWatch } from './idle-watch.ts';
 import type { LockFacts } from './lock-facts.ts';
 import { takeLock, type Lock } from './lock.ts';
@@ -116,6 +117,7 @@ class RunningDaemon implements Daemon {
   readonly #door: Door;
   readonly #restored: Promise<void>;
   readonly #idle: IdleWatch | undefined;
+  readonly #giveBack: GiveBack;
   readonly #unsubscribe: () => void;
   #cancelMend: () => void = () => undefined;
   #mending: Promise<void> = Promise.resolve();
@@ -148,7 +150,9 @@ class RunningDaemon implements Daemon {
       () => this.#idle?.look(),
       (error: unknown) => onFault(asTunnelError(error)),
     );
+    this.#giveBack = new GiveBack(clock);
     this.#unsubscribe = supervisor.subscribe(({ event }) => {
+      if (event === 'connection') this.#giveBack.ended();
       if (event === 'tunnel' || event === 'removed') this.#idle?.look();
     });
   }
@@ -175,6 +179,7 @@ class RunningDaemon implements Daemon {
   /** Each step is taken whatever became of those before it: the lock goes last, so that nobody starts too early. */
   async #stop(drainMs: number): Promise<void> {
     this.#idle?.stop();
+    this.#giveBack.stop();
     this.#cancelMend();
     this.#unsubscribe();
     await this.#mending;

