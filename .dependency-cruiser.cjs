@@ -21,7 +21,18 @@ const MAY_IMPORT = {
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],
   cli: [
-    ...['control', 'profile', 'files', 'known-hosts', 'daemon', 'compose', 'demo', 'check', 'plan/origins'],
+    ...[
+      'control',
+      'profile',
+      'files',
+      'known-hosts',
+      'daemon',
+      'compose',
+      'demo',
+      'check',
+      'plan/origins',
+      'ssh-config/settings',
+    ],
     ...['link/(transport|ask)', 'secrets/(store|totp)'], // their interfaces: what a login asks, what a secret is called
   ],
 };

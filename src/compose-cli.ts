@@ -1,5 +1,6 @@
 // What commands need that act without the supervisor: plans, a dial, the keychain. Loaded by whoever uses it, and no sooner.
 import type { OfferedHostKey } from './compose-host-key.ts';
+import { composeEngine, type Engine } from './compose-engine.ts';
 import { checkProfileText, planOfProfile, planResolver, tracePlan, type TracedPlan } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
@@ -33,6 +34,14 @@ export function explainProfile(nameOrPath: string, { paths, env, cwd }: Place): 
 /** The plan of a profile that is not written yet, or never will be. @throws PROFILE_INVALID */
 export function planOf(profile: Profile, { env }: Place): Promise<Plan> {
   return planOfProfile(profile, 'new', { env });
+}
+
+/** The parts that move bytes, for a tunnel in this process. */
+export function openEngine(place: Place, onKeychainNote: OnKeychainNote): Engine {
+  return composeEngine(async () => {
+    const { createDial } = await import('./ssh/dial.ts');
+    return createDial({ readSecret: secretsOf(place, onKeychainNote) });
+  });
 }
 
 /** Every problem that the text would have in this file. */

@@ -17,7 +17,7 @@ import { readWithoutSsh, type FallbackFacts } from './ssh-config/fallback.ts';
 import { agreedPlaces, withWholeFileNames } from './ssh-config/options.ts';
 import { querySsh, type ConfigChoice } from './ssh-config/query.ts';
 import { NO_SETTINGS, type SshSettings } from './ssh-config/settings.ts';
-import { expandHome, type LocalFacts } from './ssh-config/tokens.ts';
+import { expandFile, expandHome, type LocalFacts } from './ssh-config/tokens.ts';
 
 export interface PlanOptions {
   /** HOME, and what ssh_config may ask for. Default: that of the process. */
@@ -26,6 +26,8 @@ export interface PlanOptions {
   readonly ssh?: string;
   /** Have our own reader say as well where each option stands, which `ssh -G` does not. */
   readonly places?: boolean;
+  /** Lines of ssh_config that come before all files, for the last host of `via` alone: as the -o of ssh. */
+  readonly overrides?: readonly string[];
 }
 
 /** Finds, reads and resolves one profile. */
@@ -75,6 +77,36 @@ async function readAndResolve(
  */
 export async function planOfProfile(profile: Profile, name: string, options: PlanOptions = {}): Promise<Plan> {
   return (await planAt(profile, { name, file: '' }, () => ({ line: 1, column: 1 }), options)).plan;
+}
+
+/** What a command needs that does as ssh does. */
+export interface AdHocPlan {
+  readonly plan: Plan;
+  /** What ssh_config and the overrides say about the server. */
+  readonly settings: SshSettings;
+  /** Expands `~`, variables and tokens of a file name, for that server. @throws RangeError */
+  readonly expand: (file: string) => string;
+}
+
+/**
+ * As `planOfProfile`, with the settings of the server.
+ * @param complete adds to the profile what ssh_config says of forwards, which a profile never takes over by itself
+ */
+export async function adHocPlan(
+  profile: Profile,
+  options: PlanOptions,
+  complete: (profile: Profile, settings: SshSettings) => Profile,
+): Promise<AdHocPlan> {
+  let settings = NO_SETTINGS;
+  const whole = (server: SshSettings): Profile => complete(profile, (settings = server));
+  const { plan } = await planAt(profile, { name: 'ssh', file: '' }, () => ({ line: 1, column: 1 }), options, whole);
+  const hop = plan.hops.at(-1);
+  const { hostKeyAlias, proxyJump } = settings;
+  const local = localFacts(options.env ?? process.env);
+  const { host = '', port = 22, user = '' } = hop ?? {};
+  const original = profile.via?.at(-1)?.host ?? host;
+  const tokens = { host, original, port, user, hostKeyAlias, proxyJump: proxyJump ?? '', local };
+  return { plan, settings, expand: (file) => expandFile(file, tokens) };
 }
 
 /** Every problem of a profile's text, as it stands in the file or is about to: none means that it would come up as written. */
@@ -145,6 +177,7 @@ async function planAt(
   { name, file }: Pick<ProfileFile, 'name' | 'file'>,
   lines: ProfileLines,
   options: PlanOptions,
+  complete: (settings: SshSettings) => Profile = () => profile,
 ): Promise<Omit<TracedPlan, 'lines'>> {
   const env = options.env ?? process.env;
   const local = localFacts(env);
@@ -154,7 +187,9 @@ async function planAt(
     const { message, cause, hint } = error;
     throw new TunnelError('PROFILE_INVALID', message, { cause, hint, problems: [{ ...place, message }] });
   });
-  const resolved = resolvePlan(profile, chain, { name, file, local, systemSshDir: systemSshDir(env) });
+  const server = chain.hops.at(-1);
+  const whole = server === undefined ? profile : complete(server.settings);
+  const resolved = resolvePlan(whole, chain, { name, file, local, systemSshDir: systemSshDir(env) });
   if (resolved.ok) return resolved;
   throw invalid(
     file,
@@ -166,9 +201,10 @@ async function chainOf(profile: Profile, file: string, local: LocalFacts, option
   const config = await configChoice(profile, file, local);
   const ssh = options.ssh ?? 'ssh';
   const query = async (spec: HopSpec): Promise<SshSettings> => {
-    if (config.kind === 'none') return NO_SETTINGS;
-    const own = (): Promise<SshSettings> => readWithoutSsh(spec, config, fallbackFacts(local));
-    const answer = await querySsh(spec, { ssh, config, env: local.env });
+    if (config.kind === 'none' && options.overrides === undefined) return NO_SETTINGS;
+    const overrides = spec === profile.via?.at(-1) ? (options.overrides ?? []) : [];
+    const own = (): Promise<SshSettings> => readWithoutSsh(spec, config, { ...fallbackFacts(local), overrides });
+    const answer = await querySsh(spec, { ssh, config, env: local.env, overrides });
     if (answer === undefined) return own();
     const files = answer.userKnownHosts !== null || answer.globalKnownHosts !== null;
     if (!files && options.places !== true) return answer;

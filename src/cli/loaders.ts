@@ -9,6 +9,7 @@ export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
   status: async () => (await import('./commands/status.ts')).run,
   list: async () => (await import('./commands/list.ts')).run,
   logs: async () => (await import('./commands/logs.ts')).run,
+  ssh: async () => (await import('./commands/ssh.ts')).run,
   answer: async () => (await import('./commands/answer.ts')).run,
   new: async () => (await import('./commands/new.ts')).run,
   edit: async () => (await import('./commands/edit.ts')).run,

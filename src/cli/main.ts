@@ -5,7 +5,7 @@ import { TunnelError, asTunnelError } from '../model/failure.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { helpLines, noSuchVerb } from './commands/help.ts';
 import type { Context } from './context.ts';
-import { readGlobals, type Globals } from './globals.ts';
+import { rawWords, readGlobals, type Globals } from './globals.ts';
 import { interruptible, type Interruption } from './interruption.ts';
 import { LOADERS } from './loaders.ts';
 import { Options } from './options.ts';
@@ -52,6 +52,8 @@ interface Request {
 
 /** @returns undefined where it asked for help or the version, which is printed by then. @throws USAGE */
 function readCommandLine(argv: readonly string[], { out, version }: Context): Request | undefined {
+  const raw = rawRequest(argv);
+  if (raw !== undefined) return raw;
   let request: Request | undefined;
   const program = parser('tunnel', undefined, out).option('-V, --version').allowUnknownOption().allowExcessArguments();
   for (const verb of VERBS) {
@@ -74,6 +76,14 @@ function readCommandLine(argv: readonly string[], { out, version }: Context): Re
   if (!program.getOptionValue('version')) return request;
   out.data(version);
   return undefined;
+}
+
+/** A verb whose words have a grammar of their own: nothing after it is ours. */
+function rawRequest(argv: readonly string[]): Request | undefined {
+  const { verb: name, rest } = rawWords(argv) ?? {};
+  const verb = VERBS.find((one) => one.name === name);
+  if (verb === undefined || rest === undefined || rest.join(' ') === '--help') return undefined;
+  return { verb, args: rest, options: new Options({}) };
 }
 
 /** A parser of our habits: it throws instead of exiting, says nothing itself, and leaves its help to us. */

@@ -16,8 +16,14 @@ export interface TextQuestion {
   readonly validate?: (text: string) => true | string | Promise<true | string>;
 }
 
+/** Where a person is asked: the standard streams, unless a command keeps those for data. */
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+}
+
 /** Asks for a line of text. As every prompt here: on stderr, and INTERRUPTED on Ctrl-C, the signal's reason when that aborts. */
-export async function askText(question: TextQuestion, signal: AbortSignal): Promise<string> {
+export async function askText(question: TextQuestion, signal: AbortSignal, terminal?: Terminal): Promise<string> {
   const { message, fallback, validate } = question;
   const answer = await ask(
     {
@@ -27,18 +33,24 @@ export async function askText(question: TextQuestion, signal: AbortSignal): Prom
       ...(validate === undefined ? {} : { validate }),
     },
     signal,
+    terminal,
   );
   return String(answer);
 }
 
 /** Asks for a text that nobody may see, not even its length. */
-export async function askSecret(message: string, signal: AbortSignal): Promise<Secret> {
-  return new Secret(String(await ask({ type: 'password', message }, signal)));
+export async function askSecret(message: string, signal: AbortSignal, terminal?: Terminal): Promise<Secret> {
+  return new Secret(String(await ask({ type: 'password', message }, signal, terminal)));
 }
 
 /** Asks yes or no. */
-export async function askYesNo(message: string, fallback: boolean, signal: AbortSignal): Promise<boolean> {
-  return (await ask({ type: 'confirm', message, default: fallback }, signal)) === true;
+export async function askYesNo(
+  message: string,
+  fallback: boolean,
+  signal: AbortSignal,
+  terminal?: Terminal,
+): Promise<boolean> {
+  return (await ask({ type: 'confirm', message, default: fallback }, signal, terminal)) === true;
 }
 
 /** Asks for one of the choices; answers its value. */
@@ -75,10 +87,14 @@ type InquirerQuestion =
   | { type: 'checkbox'; message: string; choices: MenuLine[]; required: boolean; default?: unknown[] };
 
 /** stderr, since stdout is data: `tunnel port pop-mail | …` may ask and still pipe. Inquirer is loaded at the first question. */
-async function ask(question: InquirerQuestion, signal: AbortSignal): Promise<unknown> {
+async function ask(
+  question: InquirerQuestion,
+  signal: AbortSignal,
+  terminal: Terminal = { input: process.stdin, output: process.stderr },
+): Promise<unknown> {
   signal.throwIfAborted();
   const { createPromptModule } = await import('inquirer');
-  const prompt = createPromptModule({ input: process.stdin, output: process.stderr, signal });
+  const prompt = createPromptModule({ ...terminal, signal });
   try {
     const answers: Record<string, unknown> = await prompt([{ ...question, name: 'answer' }]);
     return answers['answer'];

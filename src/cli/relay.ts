@@ -4,6 +4,7 @@ import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { OpenQuestion } from '../model/request.ts';
 import type { Context } from './context.ts';
 import type { Output } from './output.ts';
+import type { Terminal } from './prompts.ts';
 
 /** Puts the supervisor's questions to the person at this terminal, one at a time. */
 export interface QuestionRelay {
@@ -126,14 +127,16 @@ class Relay {
 export async function putQuestion(
   question: Pick<OpenQuestion, 'kind' | 'prompt' | 'detail' | 'echo'>,
   signal: AbortSignal,
-  out: Output,
+  out: Pick<Output, 'warn'>,
+  terminal?: Terminal,
 ): Promise<string> {
   const { askSecret, askText, askYesNo } = await import('./prompts.ts');
   const message = cleanLine(question.prompt);
   if (question.detail !== '') out.warn(clean(question.detail));
-  if (question.kind === 'host-key') return wholeAnswer(await askText({ message, validate: isHostKeyAnswer }, signal));
-  if (question.kind === 'confirm') return (await askYesNo(message, false, signal)) ? 'yes' : 'no';
-  return question.echo ? askText({ message }, signal) : (await askSecret(message, signal)).reveal();
+  if (question.kind === 'host-key')
+    return wholeAnswer(await askText({ message, validate: isHostKeyAnswer }, signal, terminal));
+  if (question.kind === 'confirm') return (await askYesNo(message, false, signal, terminal)) ? 'yes' : 'no';
+  return question.echo ? askText({ message }, signal, terminal) : (await askSecret(message, signal, terminal)).reveal();
 }
 
 /** As ssh has it: no answer by a bare Enter, and the fingerprint itself may be typed or pasted for yes. */

@@ -137,6 +137,21 @@ export const VERBS: readonly VerbSpec[] = [
     words: 'profiles',
   },
   {
+    name: 'ssh',
+    group: 'Tunnels',
+    brief: 'ad hoc, instead of ssh -N',
+    about:
+      "Takes ssh's own options and does in this process what `ssh -N` does; 255 on failure. `true` as the command logs in and leaves.",
+    args: ['[ssh…]'],
+    options: [{ flags: '--save <name>', help: 'keep it as a profile' }],
+    examples: [
+      ['tunnel ssh -fNL 8080:web:80 alice@host', 'in the background'],
+      ['tunnel ssh -W db:5432 bastion', 'stdin and stdout'],
+      ['tunnel ssh -S ~/c -O check host', 'ask a master'],
+    ],
+    words: [],
+  },
+  {
     name: 'answer',
     group: 'Tunnels',
     brief: 'answer waiting questions',

@@ -35,6 +35,14 @@ export async function readConfigTree(file: string, facts: TreeFacts): Promise<Co
   return text === undefined ? undefined : parsed(text, [file], facts);
 }
 
+/** Lines that stand in no file, and include none. @throws RangeError */
+export function treeOfLines(lines: readonly string[], name: string): ConfigTree {
+  return lines.flatMap((text, index) => {
+    const directive = placed(text, name, index + 1);
+    return directive === undefined ? [] : [{ ...directive, file: name, line: index + 1, included: [] }];
+  });
+}
+
 async function parsed(text: string, way: readonly string[], facts: TreeFacts): Promise<ConfigTree> {
   const file = way.at(-1) ?? '';
   const tree: PlacedDirective[] = [];

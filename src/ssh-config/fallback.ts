@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopSpec } from '../model/profile.ts';
-import { readConfigTree, type ConfigTree } from './config-tree.ts';
+import { readConfigTree, treeOfLines, type ConfigTree } from './config-tree.ts';
 import { evaluateConfig } from './evaluate.ts';
 import type { ConfigChoice } from './query.ts';
 import { readSettings, type SshSettings } from './settings.ts';
@@ -13,6 +13,8 @@ export interface FallbackFacts {
   readonly user: string;
   /** The system's file: read after the person's own. */
   readonly systemFile: string;
+  /** Lines that come before all files. */
+  readonly overrides?: readonly string[];
 }
 
 /**
@@ -22,7 +24,7 @@ export interface FallbackFacts {
  */
 export async function readWithoutSsh(hop: HopSpec, config: ConfigChoice, facts: FallbackFacts): Promise<SshSettings> {
   const warnings: string[] = [];
-  const trees: ConfigTree[] = [];
+  const trees: ConfigTree[] = [decided(() => treeOfLines(facts.overrides ?? [], 'command line'))];
   for (const file of filesOf(config, facts)) trees.push(await load(file, facts, (words) => warnings.push(words)));
   const query = { host: hop.host, user: hop.user, localUser: facts.user };
   const { values, places, warnings: undecided } = decided(() => evaluateConfig(trees, query));

@@ -15,6 +15,8 @@ export interface QueryOptions {
   readonly ssh: string;
   readonly config: ConfigChoice;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Lines of ssh_config that come before all files, as ssh's own -o does. */
+  readonly overrides?: readonly string[];
 }
 
 /** `Match exec` runs commands of the person; one that hangs must not hold a tunnel for ever. */
@@ -33,10 +35,11 @@ export async function querySsh(hop: HopSpec, options: QueryOptions): Promise<Ssh
     ...(hop.user === undefined ? [] : ['-l', hop.user]),
     ...(hop.port === undefined ? [] : ['-p', String(hop.port)]),
   ];
-  const ask = (config: ConfigChoice): Promise<OptionValues | undefined> =>
-    run([...configFlag(config), ...overrides, '--', hop.host], hop.host, options);
+  const first = (options.overrides ?? []).flatMap((line) => ['-o', line]);
+  const ask = (config: ConfigChoice, lines: readonly string[] = first): Promise<OptionValues | undefined> =>
+    run([...configFlag(config), ...lines, ...overrides, '--', hop.host], hop.host, options);
   // Defaults are printed as if they were configured: what is the same without any file is no wish of the person.
-  const [said, silent] = await Promise.all([ask(options.config), ask({ kind: 'none' })]);
+  const [said, silent] = await Promise.all([ask(options.config), ask({ kind: 'none' }, [])]);
   if (said === undefined || silent === undefined) return undefined;
   const settings = await withoutSystemGssapi(readSettings('ssh -G', said, aboutTheHost(silent)), options, ask);
   const unsaid = new Set(

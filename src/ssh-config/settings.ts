@@ -43,6 +43,8 @@ export interface SshSettings {
     readonly remote: readonly string[];
     readonly dynamic: readonly string[];
   };
+  /** Every option as it was told, for what only `tunnel ssh` heeds: what is default and what is not stands side by side. */
+  readonly said: OptionValues;
   /** Sentences for the person: what is there and cannot be honoured. */
   readonly warnings: readonly string[];
   /** Where the first value of each option stands, by its name in lower case: only our own reading can tell. */
@@ -103,6 +105,7 @@ export function readSettings(source: SshSettings['source'], said: OptionValues, 
       remote: options.many('remoteforward') ?? [],
       dynamic: options.many('dynamicforward') ?? [],
     },
+    said,
     warnings: [...inexact(options), ...options.notHonoured()],
   };
 }

@@ -39,6 +39,11 @@ export function readSshLine(line: string, cwd: string): SshLine {
       hint: "Write it as you would run it: --from 'ssh -L 113:pop.example.org:113 alice@pop.example.org'",
     });
   }
+  return readSshWords(words, cwd);
+}
+
+/** As `readSshLine`, of the words after `ssh`. */
+export function readSshWords(words: readonly string[], cwd: string): SshLine {
   const { options, destination, command } = sortSshArguments(words);
   if (destination === undefined) throw unreadable('it names no server');
   if (command.length > 0) {

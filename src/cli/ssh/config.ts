@@ -1,0 +1,76 @@
+import {
+  parseDynamicForward,
+  parseLocalForward,
+  parseRemoteForward,
+  type ForwardSpec,
+} from '../../model/forward-spec.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { SshSettings } from '../../ssh-config/settings.ts';
+import type { SshCommand } from './command-line.ts';
+
+/** What only `tunnel ssh` heeds of ssh_config and the command line. */
+export interface SessionRules {
+  readonly exitOnForwardFailure: boolean;
+  /** How often to try to connect, at least once. */
+  readonly connectionAttempts: number;
+  /** Nobody is asked anything. */
+  readonly batch: boolean;
+  /** An unknown host key is refused without a question. */
+  readonly strictHostKeys: boolean;
+  /** Where the control socket is, tokens unexpanded; null is nowhere. */
+  readonly controlPath: string | null;
+  readonly master: boolean;
+}
+
+/** Reads the rules. @param silentIsNo whether an absent option of the far side may be taken for its default */
+export function sessionRules({ said }: SshSettings, command: SshCommand): SessionRules {
+  const one = (name: string): string => said.get(name)?.[0] ?? '';
+  const yes = (name: string): boolean => /^(?:yes|true)$/i.test(one(name));
+  const path = one('controlpath');
+  return {
+    // -W implies it (ssh(1)); ssh_config may take it back.
+    exitOnForwardFailure: yes('exitonforwardfailure') || command.stdio !== null,
+    connectionAttempts: Math.max(1, Number.parseInt(one('connectionattempts'), 10) || 1),
+    batch: yes('batchmode'),
+    strictHostKeys: yes('stricthostkeychecking'),
+    controlPath: path === '' || /^none$/i.test(path) ? null : path,
+    master: command.master || /^(?:yes|true|auto|ask|autoask)$/i.test(one('controlmaster')),
+  };
+}
+
+/** All forwards: those of the command line, then ssh_config's; `ClearAllForwardings` and -W leave none of either. */
+export function allForwards(command: SshCommand, { said, forwards }: SshSettings): readonly ForwardSpec[] {
+  const cleared = said.get('clearallforwardings')?.[0];
+  if (/^(?:yes|true)$/i.test(cleared ?? '') || command.stdio !== null) return [];
+  const local = forwards.local.map((text) => parseLocalForward(asOption(text)) ?? unreadable('LocalForward', text));
+  const remote = forwards.remote.map((text) => parseRemoteForward(asOption(text)) ?? unreadable('RemoteForward', text));
+  const dynamic = forwards.dynamic
+    .filter((text) => !forwards.local.some((other) => isUnixTwin(text, other)))
+    .map((text) => parseDynamicForward(asOption(text)) ?? unreadable('DynamicForward', text));
+  const everywhere = /^(?:yes|true)$/i.test(said.get('gatewayports')?.[0] ?? '');
+  return [...command.forwards, ...local, ...remote, ...dynamic].map((spec) => (everywhere ? opened(spec) : spec));
+}
+
+/** `8080 [web]:80` as `ssh -G` prints it, or `8080 web:80` as it is written. A remote SOCKS forward goes to `[socks]:0`. */
+function asOption(text: string): string {
+  const [bind = '', target = ''] = text.trim().split(/\s+/);
+  const plain = (part: string): string => part.replace(/\[([^\]:]*)\]/g, '$1');
+  return target === '' || target === '[socks]:0' ? plain(bind) : `${plain(bind)}:${plain(target)}`;
+}
+
+/** OpenSSH 9.2 prints a local forward to a unix socket as a dynamic one besides. */
+function isUnixTwin(dynamic: string, local: string): boolean {
+  const [bind = '', target = ''] = local.trim().split(/\s+/);
+  return target.startsWith('/') && bind === dynamic.trim();
+}
+
+/** -g and GatewayPorts: what listens here listens on all addresses (ssh(1)). */
+function opened(spec: ForwardSpec): ForwardSpec {
+  const here = spec.kind === 'local' || spec.kind === 'socks';
+  if (!here || spec.bind.kind !== 'tcp' || spec.bind.host !== 'localhost') return spec;
+  return { ...spec, bind: { ...spec.bind, host: '*' } };
+}
+
+function unreadable(name: string, text: string): never {
+  throw new TunnelError('USAGE', `Bad forwarding specification '${text}' of ${name}`);
+}
