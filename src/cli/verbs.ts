@@ -138,7 +138,7 @@ export const VERBS: readonly VerbSpec[] = [
   },
   {
     name: 'ssh',
-    group: 'Tunnels',
+    group: 'Scripts and service',
     brief: 'ad hoc, instead of ssh -N',
     about:
       "Takes ssh's own options and does in this process what `ssh -N` does; 255 on failure. `true` as the command logs in and leaves.",

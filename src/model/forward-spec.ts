@@ -106,7 +106,8 @@ function splitColons(text: string): Ends | undefined {
   const parts = colonParts(text);
   const first = parts?.[0];
   if (parts === undefined || first === undefined) return undefined;
-  const taken = isPath(first) || parts.length === 3 || (parts.length === 2 && isPath(parts[1])) ? 1 : 2;
+  const ending = isPath(parts.at(-1)) ? parts.length - 1 : parts.length - 2; // where the target begins
+  const taken = isPath(first) ? 1 : Math.max(1, ending);
   return ends(bindOf(parts.slice(0, taken)), targetOf(parts.slice(taken)));
 }
 

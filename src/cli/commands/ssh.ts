@@ -2,7 +2,7 @@ import { appendFileSync, closeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { AdHocPlan } from '../../compose-plan.ts';
 import type { Ask } from '../../link/ask.ts';
-import { asTunnelError, TunnelError } from '../../model/failure.ts';
+import { asTunnelError, FAILURES, TunnelError } from '../../model/failure.ts';
 import type { ForwardSpec } from '../../model/forward-spec.ts';
 import type { ForwardPlan } from '../../model/plan.ts';
 import type { Run } from '../command.ts';
@@ -25,10 +25,16 @@ export const run: Run = async (words, _options, context) => {
     return await perform(command, words, parent, context);
   } catch (thrown) {
     const error = asTunnelError(thrown);
-    if (error.code !== 'INTERRUPTED') for (const line of [error.message, error.hint]) if (line !== '') plainSay(line);
+    if (error.code !== 'INTERRUPTED')
+      for (const line of [error.message, ownHint(error)]) if (line !== '') plainSay(line);
     return FAILED;
   }
 };
+
+/** The hint that every wrong command line has speaks of `tunnel help`, and not of ssh's options. */
+function ownHint({ code, hint }: TunnelError): string {
+  return code === 'USAGE' && hint === FAILURES.USAGE.hint ? '' : hint;
+}
 
 async function perform(
   command: SshCommand,
@@ -54,7 +60,7 @@ async function perform(
   }
   refuseShell(command, plan.forwards.length, rules);
   if (command.saveAs !== null && parent === undefined) await saveCommand(command.saveAs, words, say, context);
-  if (!command.quiet) for (const warning of plan.warnings) say(warning);
+  if (!command.quiet) for (const warning of plan.warnings) if (!isWrongHere(warning)) say(warning);
   const ask = parent?.ask ?? askOnTerminal({ ...rules, say });
   if (command.background && parent === undefined) {
     return runInBackground(process.argv.slice(1), { say, ask, signal: context.signal });
@@ -155,6 +161,11 @@ async function planOf(command: SshCommand, { env }: Context): Promise<AdHocPlan>
     whileDown: 'refuse',
     forwards: typeof command.action === 'object' ? [] : allForwards(command, settings),
   }));
+}
+
+/** A tunnel in the background asks about an unknown host key all the same; here `yes` is what ssh makes of it. */
+function isWrongHere(warning: string): boolean {
+  return warning.includes('StrictHostKeyChecking yes');
 }
 
 /** Without -N ssh would open a shell: with forwards to hold that is not what a script wants, without them it is all. */

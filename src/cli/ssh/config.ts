@@ -22,7 +22,7 @@ export interface SessionRules {
   readonly master: boolean;
 }
 
-/** Reads the rules. @param silentIsNo whether an absent option of the far side may be taken for its default */
+/** Reads the rules; what is not said is as ssh has it by default. */
 export function sessionRules({ said }: SshSettings, command: SshCommand): SessionRules {
   const one = (name: string): string => said.get(name)?.[0] ?? '';
   const yes = (name: string): boolean => /^(?:yes|true)$/i.test(one(name));
@@ -47,6 +47,13 @@ export function allForwards(command: SshCommand, { said, forwards }: SshSettings
   const dynamic = forwards.dynamic
     .filter((text) => !forwards.local.some((other) => isUnixTwin(text, other)))
     .map((text) => parseDynamicForward(asOption(text)) ?? unreadable('DynamicForward', text));
+  const permitted = said.get('permitremoteopen')?.[0] ?? 'any';
+  if (permitted !== 'any' && [...command.forwards, ...remote].some(({ kind }) => kind === 'remote-socks')) {
+    throw new TunnelError(
+      'NOT_SUPPORTED',
+      `Cannot keep PermitRemoteOpen ${permitted}: a remote SOCKS forward leads anywhere`,
+    );
+  }
   const everywhere = /^(?:yes|true)$/i.test(said.get('gatewayports')?.[0] ?? '');
   return [...command.forwards, ...local, ...remote, ...dynamic].map((spec) => (everywhere ? opened(spec) : spec));
 }

@@ -75,6 +75,7 @@ export class SshSession {
   /** Opens one forward. @returns why not; null once it listens */
   async open(plan: ForwardPlan): Promise<TunnelError | null> {
     const { limits, whileDown, probe } = this.#adHoc.plan;
+    let started = false;
     const forward = this.#engine.makeForward(plan, {
       carrier: this.#carrier,
       clock: this.#engine.clock,
@@ -85,9 +86,10 @@ export class SshSession {
       onBound: () => undefined,
       onChange: () => undefined,
       onConnection: ({ client, target }) => this.#talk.debug(`Connection of ${client} to ${target} has ended.`),
-      onNote: (_level, message) => this.#talk.say(cleanLine(message)),
+      onNote: (_level, message) => this.#talk[started ? 'say' : 'debug'](cleanLine(message)), // its start has words of its own
     });
     await forward.start();
+    started = true;
     const { error, bind, kind } = forward.facts;
     if (error !== null) {
       await forward.close(0); // ssh does not try again
@@ -122,7 +124,7 @@ export class SshSession {
     } catch (thrown) {
       const { message } = asTunnelError(thrown);
       this.#talk.say(`channel 0: open failed: ${cleanLine(message.slice(message.indexOf(': ') + 2))}`);
-      this.#talk.say(`stdio forwarding failed (${formatEndpoint(target)})`);
+      this.#talk.say('stdio forwarding failed');
     }
     return FAILED;
   }

@@ -1,5 +1,4 @@
 import { cleanLine } from '../../model/clean.ts';
-import { formatEndpoint } from '../../model/endpoint.ts';
 import type { TunnelError } from '../../model/failure.ts';
 import type { ForwardPlan, HopPlan } from '../../model/plan.ts';
 
@@ -46,12 +45,7 @@ export function forwardWords(error: TunnelError, { bind }: Pick<ForwardPlan, 'bi
   const local = `Could not request local forwarding.`;
   if (error.code === 'FORWARD_REFUSED') return [`Error: remote port forwarding failed for listen port ${where}`];
   if (!error.code.startsWith('BIND_')) return [cleanLine(error.message), local];
-  const bound = error.message.replace(/^Cannot bind \S+: /, '').replace(/ \([^()]*\)$/, '');
+  const bound = error.message.replace(/^Cannot bind \S+: /, '').replace(/ \(.*\)$/, '');
   if (bind.kind === 'unix') return [cleanLine(bound), local];
   return [cleanLine(bound), `channel_setup_fwd_listener_tcpip: cannot listen to port: ${where}`, local];
-}
-
-/** What -v says of a forward that is there. */
-export function listeningWords({ kind, bind }: Pick<ForwardPlan, 'kind' | 'bind'>, bound: string): string {
-  return `debug1: ${kind} forward listening on ${bound === '' ? formatEndpoint(bind) : bound}.`;
 }

@@ -1,0 +1,233 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
+import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
+import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
+
+/** The options by which both commands reach the test server, and no configuration of this machine. */
+function options(sshd: TestSshd, knownHosts = sshd.knownHostsFile): string[] {
+  return ['-F', 'none', '-p', String(sshd.port), '-o', `UserKnownHostsFile=${knownHosts}`, '-o', 'BatchMode=yes'];
+}
+const withKey = (sshd: TestSshd): string[] => [...options(sshd), '-i', sshd.identityFile];
+const server = ({ user }: TestSshd): string => `${user}@127.0.0.1`;
+
+/** The same line by ssh itself. */
+function ssh(cli: TunnelCli, stdin: string, ...args: readonly string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile('ssh', args, { env: cli.home.env, cwd: cli.home.dir }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
+    });
+    child.stdin?.end(stdin);
+  });
+}
+
+/** Both commands with one line: their exit codes, their data, and the last words of each. */
+async function both(cli: TunnelCli, args: readonly string[], stdin = ''): Promise<{ ours: Ran; theirs: Ran }> {
+  const [ours, theirs] = await Promise.all([cli.runWith({ stdin }, 'ssh', ...args), ssh(cli, stdin, ...args)]);
+  return { ours, theirs };
+}
+const lastWords = ({ stderr }: Ran): string => stderr.replaceAll('\r', '').trim().split('\n').at(-1) ?? '';
+
+/** `tunnel ssh` in the foreground, until the test is over. */
+function hold(cli: TunnelCli, ...args: readonly string[]): AsyncDisposable & { readonly child: ChildProcess } {
+  const child = spawn(process.execPath, [TUNNEL, 'ssh', ...args], { env: cli.home.env, stdio: 'ignore' });
+  return {
+    child,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function said(port: number, text: string): Promise<string> {
+  const socket = await eventually(() => client(port));
+  const read = transcript(socket);
+  socket.end(text);
+  return (await read).text;
+}
+
+test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  const stranger = join(cli.home.dir, 'stranger');
+  await makeKey(stranger, 'ed25519');
+  const closed = String(await freePort());
+
+  const good = await both(cli, [...withKey(sshd), server(sshd), 'true']);
+  const failures = await Promise.all([
+    both(cli, [...options(sshd), '-i', stranger, '-o', 'PreferredAuthentications=publickey', server(sshd), 'true']),
+    both(cli, [...options(sshd, join(cli.home.dir, 'none')), '-o', 'StrictHostKeyChecking=yes', server(sshd), 'true']),
+    both(cli, ['-F', 'none', '-p', closed, '127.0.0.1', 'true']),
+    both(cli, ['-F', 'none', 'no.such.host.invalid', 'true']),
+  ]);
+
+  expect(good).toMatchObject({ ours: { code: 0, stdout: '' }, theirs: { code: 0 } });
+  for (const { ours, theirs } of failures) {
+    expect([ours.code, lastWords(ours)]).toEqual([theirs.code, lastWords(theirs)]);
+  }
+});
+
+test('another command is refused and nothing of it runs', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+
+  const ran = await cli.run('ssh', ...withKey(sshd), server(sshd), 'touch', join(cli.home.dir, 'ran'));
+
+  expect(ran.code).toBe(255);
+  expect(ran.stderr).toContain('Cannot run touch on the server');
+  expect(sshd.logins).toBe(0);
+});
+
+test('-W is a clean pipe: bytes and half-close both ways, as ssh has it', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start((socket) => {
+    const read = transcript(socket);
+    void read.then(({ text, end }) => socket.end(`${end}:${text.length}:${text.slice(-3)}`)); // answers after the end
+  });
+  const big = 'x'.repeat(300_000);
+  const args = [...withKey(sshd), '-W', `127.0.0.1:${target.port}`, server(sshd)];
+
+  const { ours, theirs } = await both(cli, args, `${big}end`);
+
+  expect(ours).toEqual({ code: 0, stdout: 'FIN:300003:end', stderr: '' });
+  expect(theirs).toMatchObject({ code: 0, stdout: ours.stdout });
+});
+
+test('-W to a port where nobody listens ends with 255 and the words of ssh', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+
+  const { ours, theirs } = await both(cli, [...withKey(sshd), '-W', `127.0.0.1:${await freePort()}`, server(sshd)]);
+
+  expect(ours).toEqual({ ...theirs, stderr: theirs.stderr.replaceAll('\r', '') });
+});
+
+test('-L, a unix socket and LocalForward of ssh_config lead to the target; a lost connection ends with 255', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const [flag, config] = [await freePort(), await freePort()];
+  const to = `127.0.0.1:${target.port}`;
+  await using held = hold(
+    cli,
+    ...withKey(sshd),
+    ...['-vnNT', '-L', `127.0.0.1:${flag}:${to}`, '-o', `LocalForward=127.0.0.1:${config} ${to}`, server(sshd)],
+  );
+
+  expect([await said(flag, 'one'), await said(config, 'two')]).toEqual(['one', 'two']);
+
+  const exited = once(held.child, 'exit');
+  await sshd.killSessions();
+  expect(await exited).toEqual([255, null]);
+});
+
+test('-D leads clients where they ask', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const port = await freePort();
+  await using _held = hold(cli, ...withKey(sshd), '-ND', `127.0.0.1:${port}`, server(sshd));
+
+  const socks4 = Buffer.from([4, 1, target.port >> 8, target.port & 255, 127, 0, 0, 1, 0]);
+  const socket = await eventually(() => client(port));
+  const read = transcript(socket);
+  socket.write(socks4);
+  await once(socket, 'data');
+  socket.end('hello');
+
+  expect((await read).text.slice(8)).toBe('hello');
+});
+
+test('a busy port is told in the words of ssh, and ends it where ExitOnForwardFailure says so', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using busy = await TcpTarget.start(echo);
+  const forward = ['-NL', `127.0.0.1:${busy.port}:127.0.0.1:1`, '-o', 'ExitOnForwardFailure=yes'];
+
+  const { ours, theirs } = await both(cli, [...withKey(sshd), ...forward, server(sshd)]);
+
+  expect([ours.code, ours.stderr]).toEqual([theirs.code, theirs.stderr.replaceAll('\r', '')]);
+  expect(ours.stderr).toContain(`bind [127.0.0.1]:${busy.port}: Address already in use`);
+});
+
+test('-f returns once it listens; its master answers us and ssh, takes forwards, and goes when asked', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const [first, second] = [await freePort(), await freePort()];
+  const control = ['-F', 'none', '-S', join(cli.home.dir, 'ctl')];
+  const to = `127.0.0.1:${target.port}`;
+  const log = join(cli.home.dir, 'log');
+
+  const started = await cli.run(
+    ...['ssh', ...withKey(sshd), '-fNMS', join(cli.home.dir, 'ctl'), '-vE', log],
+    ...['-L', `127.0.0.1:${first}:${to}`, server(sshd)],
+  );
+  const socket = await client(first);
+  socket.destroy();
+  const checked = await both(cli, [...control, '-O', 'check', 'host']);
+  const added = await cli.run('ssh', ...control, '-O', 'forward', '-L', `127.0.0.1:${second}:${to}`, 'host');
+  const answer = await said(second, 'hello');
+  const cancelled = await ssh(cli, '', ...control, '-O', 'cancel', '-L', `127.0.0.1:${second}:${to}`, 'host');
+  const gone = await client(second).then(
+    () => 'there',
+    () => 'gone',
+  );
+  const left = await cli.run('ssh', ...control, '-O', 'exit', 'host');
+  const after = await eventually(async () => {
+    const ran = await cli.run('ssh', ...control, '-O', 'check', 'host');
+    if (ran.code === 0) throw new Error('the master is still there');
+    return ran;
+  });
+
+  expect(started).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(checked.ours).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^Master running \(pid=\d+\)\n$/) as string,
+  });
+  expect(checked.theirs.stderr.trim()).toBe(checked.ours.stderr.trim());
+  expect([added.code, answer, cancelled.code, gone]).toEqual([0, 'hello', 0, 'gone']);
+  expect(left).toEqual({ code: 0, stdout: '', stderr: 'Exit request sent.\n' });
+  expect(after.code).toBe(255);
+  expect(await readFile(log, 'utf8')).toContain('Authenticated to');
+});
+
+test('-f that cannot log in returns 255 with the reason', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+
+  const ran = await cli.run('ssh', ...options(sshd, join(cli.home.dir, 'none')), '-fN', '-L', '0:a:1', server(sshd));
+
+  expect([ran.code, lastWords(ran)]).toEqual([255, 'Host key verification failed.']);
+});
+
+test('--save keeps the line as a profile', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  const port = await freePort();
+
+  const line = [...withKey(sshd), '-NL', `127.0.0.1:${port}:127.0.0.1:9`, '--save', 'kept', server(sshd)];
+  await using _held = hold(cli, ...line);
+  const shown = await eventually(() => cli.ok('show', 'kept'));
+  const again = await cli.run('ssh', ...line);
+
+  expect(shown.stdout).toContain(`127.0.0.1:${port} -> 127.0.0.1:9`);
+  expect(again).toMatchObject({ code: 255, stderr: expect.stringContaining('there is one of that name') as string });
+});
+
+test('-G prints what counts', async () => {
+  await using cli = await tunnelCli();
+
+  const { ours, theirs } = await both(cli, ['-F', 'none', '-G', '-p', '2222', 'alice@host.example.org']);
+
+  expect(ours).toMatchObject({ code: 0, stderr: '' });
+  const lines = ({ stdout }: Ran): Set<string> => new Set(stdout.toLowerCase().trim().split('\n'));
+  expect(lines(ours)).toEqual(lines(theirs));
+});
