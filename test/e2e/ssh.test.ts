@@ -109,7 +109,7 @@ test('-W to a port where nobody listens ends with 255 and the words of ssh', asy
   expect(ours).toEqual({ ...theirs, stderr: theirs.stderr.replaceAll('\r', '') });
 });
 
-test('-L, a unix socket and LocalForward of ssh_config lead to the target; a lost connection ends with 255', async () => {
+test('-L and LocalForward of ssh_config lead to the target; a lost connection ends with 255', async () => {
   await using sshd = await startSshd();
   await using cli = await tunnelCli();
   await using target = await TcpTarget.start(echo);
@@ -143,6 +143,29 @@ test('-D leads clients where they ask', async () => {
   socket.end('hello');
 
   expect((await read).text.slice(8)).toBe('hello');
+});
+
+test('-R has the server listen before -f returns; a port that is taken there ends it as it ends ssh', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const port = await freePort();
+  const to = `127.0.0.1:${target.port}`;
+  const control = ['-F', 'none', '-S', join(cli.home.dir, 'ctl')];
+
+  const started = await cli.run(
+    ...['ssh', ...withKey(sshd), '-fNM', '-S', join(cli.home.dir, 'ctl')],
+    ...['-R', `127.0.0.1:${port}:${to}`, server(sshd)],
+  );
+  const answer = await said(port, 'hello');
+  const chosen = await cli.run('ssh', ...control, '-O', 'forward', '-R', `127.0.0.1:0:${to}`, 'host');
+  const second = await said(Number(chosen.stdout), 'again');
+  const taken = ['-N', '-o', 'ExitOnForwardFailure=yes', '-R', `127.0.0.1:${port}:${to}`];
+  const { ours, theirs } = await both(cli, [...withKey(sshd), ...taken, server(sshd)]);
+  await cli.run('ssh', ...control, '-O', 'exit', 'host');
+
+  expect([started.code, answer, chosen.code, second]).toEqual([0, 'hello', 0, 'again']);
+  expect([ours.code, ours.stderr]).toEqual([theirs.code, theirs.stderr.replaceAll('\r', '')]);
 });
 
 test('a busy port is told in the words of ssh, and ends it where ExitOnForwardFailure says so', async () => {

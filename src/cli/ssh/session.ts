@@ -76,6 +76,7 @@ export class SshSession {
   async open(plan: ForwardPlan): Promise<TunnelError | null> {
     const { limits, whileDown, probe } = this.#adHoc.plan;
     let started = false;
+    let changed = (): void => undefined;
     const forward = this.#engine.makeForward(plan, {
       carrier: this.#carrier,
       clock: this.#engine.clock,
@@ -84,11 +85,16 @@ export class SshSession {
       probe,
       proxyPassword: (user) => ({ subject: user, read: () => Promise.resolve(undefined) }), // -D lets everybody in
       onBound: () => undefined,
-      onChange: () => undefined,
+      onChange: () => changed(),
       onConnection: ({ client, target }) => this.#talk.debug(`Connection of ${client} to ${target} has ended.`),
       onNote: (_level, message) => this.#talk[started ? 'say' : 'debug'](cleanLine(message)), // its start has words of its own
     });
     await forward.start();
+    // Where the server listens, its answer is still to come: within the deadline of a request, or with the end of the link.
+    await new Promise<void>((resolve) => {
+      changed = () => (forward.facts.listening || forward.facts.error !== null ? resolve() : undefined);
+      changed();
+    });
     started = true;
     const { error, bind, kind } = forward.facts;
     if (error !== null) {
