@@ -117,10 +117,7 @@ function ownCommand(): string[] {
   return [...flags, fileURLToPath(new URL('../../bin/tunnel.js', import.meta.url)), 'daemon', 'run'];
 }
 
-/**
- * glibc keeps what was freed in an arena of each thread: after 100 clients that read nothing some 260 MB stay for good. With one
- * arena, trimmed at its end, all of it goes back (measured: 114 MB before, 377 during, 104 after). Other systems pass these over.
- */
+/** One arena, trimmed at its end, gives back more of what was freed than one for each thread (docs/decisions/0010). */
 const GIVE_BACK_MEMORY = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' } as const;
 
 /** TUNNEL_HOME may be relative to our folder, and the supervisor stands in another. */

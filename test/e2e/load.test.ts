@@ -7,7 +7,7 @@ import { eventually, observes } from '../support/eventually.ts';
 import { startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
-import { tunnelCli } from '../support/tunnel-cli.ts';
+import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 
 const MIB = 1024 * 1024;
 
@@ -60,28 +60,35 @@ test('a slow reader of 200 MB costs the supervisor less than 64 MB', { timeout: 
 });
 
 test(
-  '100 clients that read nothing and vanish cost little each, and it is given back',
-  { timeout: 60_000 },
+  '100 clients that read nothing and vanish cost little each, and the next hundred use the same memory',
+  { timeout: 90_000 },
   async () => {
     const chunk = Buffer.alloc(MIB, 'x');
     await using on = await stage((socket) => flood(socket, chunk, 100));
     await ask(on.port, '');
     const before = await residentBytes(on.pid);
 
-    const clients = await Promise.all(Array.from({ length: 100 }, () => openPaused(on.port)));
-    await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 100);
-    await observes(2_000, () => false, 'nothing: the windows fill');
-    const during = await residentBytes(on.pid);
-    for (const socket of clients) socket.resetAndDestroy();
-    await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 0);
+    const first = await burst(on);
+    const second = await burst(on);
+    const third = await burst(on);
 
-    expect((during - before) / 100).toBeLessThan(4 * MIB);
-    await eventually(async () => (await residentBytes(on.pid)) - before < 100 * MIB, {
-      withinMs: 30_000,
-      what: 'memory to be given back',
-    });
+    expect((first - before) / 100).toBeLessThan(4 * MIB);
+    // What glibc keeps between pieces in use is used again (docs/decisions/0010).
+    expect(Math.max(second, third) - first).toBeLessThan(64 * MIB);
   },
 );
+
+/** 100 clients come, read nothing, and vanish. @returns the supervisor's resident bytes while they were there */
+async function burst(on: { cli: TunnelCli; port: number; pid: number }): Promise<number> {
+  const clients = await Promise.all(Array.from({ length: 100 }, () => openPaused(on.port)));
+  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 100);
+  await observes(2_000, () => false, 'nothing: the windows fill');
+  const during = await residentBytes(on.pid);
+  for (const socket of clients) socket.resetAndDestroy();
+  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 0);
+  await observes(3_000, () => false, 'nothing: the collector has its turn');
+  return during;
+}
 
 test('500 connections at once are all served', { timeout: 60_000 }, async () => {
   await using on = await stage(echo);
