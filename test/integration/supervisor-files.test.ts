@@ -65,7 +65,7 @@ describe('a private folder', () => {
 
 describe('the memory on disk', () => {
   const memory: SupervisorMemory = {
-    wanted: [{ name: 'mail', profile: 'mail', cwd: '/work' }],
+    wanted: [{ name: 'mail', profile: 'mail', cwd: '/home/ada' }],
     authSock: '/run/agent',
     ports: { mail: { pop: 40123 } },
   };

@@ -10,7 +10,7 @@ import type { HopPlan } from '../../src/model/plan.ts';
 import { parseAnswer } from '../../src/ssh-config/query.ts';
 import { readSettings } from '../../src/ssh-config/settings.ts';
 
-const read = (line: string): SshCommand => readSshCommand(line.split(' '), '/work');
+const read = (line: string): SshCommand => readSshCommand(line.split(' '), '/home/ada');
 const failure = (line: string): unknown => {
   try {
     return read(line);
@@ -23,20 +23,20 @@ describe('one command line', () => {
   test.each<[string, Partial<SshCommand>]>([
     ['-N host', { server: { host: 'host' }, noShell: true, action: 'forward' }],
     ['-vvvnNfF none host', { verbosity: 3, noShell: true, background: true, configFile: 'none' }],
-    ['-F cfg -E log host -N', { configFile: '/work/cfg', logFile: '/work/log', noShell: true }],
+    ['-F cfg -E log host -N', { configFile: '/home/ada/cfg', logFile: '/home/ada/log', noShell: true }],
     ['-p2222 -lalice host', { server: { host: 'host', user: 'alice', port: 2222 } }],
     ['bob@host -l alice -p 7', { server: { host: 'host', user: 'alice', port: 7 } }],
     ['-o User=x -l y host', { server: { host: 'host', user: 'x' }, overrides: ['User=x', 'User=y'] }],
     ['ssh://bob@host:2022', { server: { host: 'host', user: 'bob', port: 2022 } }],
     [
       '-4C -i key -i ~/k host',
-      { overrides: ['AddressFamily=inet', 'Compression=yes', 'IdentityFile=/work/key', 'IdentityFile=~/k'] },
+      { overrides: ['AddressFamily=inet', 'Compression=yes', 'IdentityFile=/home/ada/key', 'IdentityFile=~/k'] },
     ],
     [
       '-J a@b:2,c -S %d/ctl -M host',
       { overrides: ['ProxyJump=a@b:2,c', 'ControlPath=%d/ctl', 'ControlMaster=yes'], master: true },
     ],
-    ['-S ctl -O check host', { overrides: ['ControlPath=/work/ctl'], action: { control: 'check' } }],
+    ['-S ctl -O check host', { overrides: ['ControlPath=/home/ada/ctl'], action: { control: 'check' } }],
     ['-W db:5432 host', { stdio: { kind: 'tcp', host: 'db', port: 5432 }, noShell: true }],
     ['-W [::1]:7 host', { stdio: { kind: 'tcp', host: '::1', port: 7 } }],
     ['host true', { action: 'login' }],

@@ -36,9 +36,9 @@ describe('reconcile', () => {
 
 describe('what a person names', () => {
   test('a path is kept absolute, a name with the place it is looked up from', () => {
-    expect([wantedTunnel('mail', 'sub/mail.yaml', '/work'), wantedTunnel('mail', 'mail', '/work')]).toEqual([
-      { name: 'mail', profile: '/work/sub/mail.yaml', cwd: '/work' },
-      { name: 'mail', profile: 'mail', cwd: '/work' },
+    expect([wantedTunnel('mail', 'sub/mail.yaml', '/home/ada'), wantedTunnel('mail', 'mail', '/home/ada')]).toEqual([
+      { name: 'mail', profile: '/home/ada/sub/mail.yaml', cwd: '/home/ada' },
+      { name: 'mail', profile: 'mail', cwd: '/home/ada' },
     ]);
   });
 });

@@ -6,7 +6,7 @@ import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { settle } from '../support/fake-clock.ts';
 import { aForward, aHop, heard, Stage } from '../support/supervisor-parts.ts';
 
-const caller: Caller = { cwd: '/work' };
+const caller: Caller = { cwd: '/home/ada' };
 
 function states(supervisor: TunnelSupervisor): Record<string, TunnelState> {
   return Object.fromEntries(supervisor.snapshot().tunnels.map(({ name, state }) => [name, state]));
@@ -408,12 +408,12 @@ describe('the memory', () => {
     stage.profile({ name: 'mail', forwards: [aForward(0, 'pop')] });
     const first = new TunnelSupervisor(stage.deps);
     await first.restore();
-    await first.up({ names: ['mail'] }, { cwd: '/work', authSock: '/run/agent' });
+    await first.up({ names: ['mail'] }, { cwd: '/home/ada', authSock: '/run/agent' });
     stage.forward('pop').context.onBound(40123);
     await settle();
     await first.up({ names: ['mail'] }, caller); // a caller without an agent takes none away
     expect(stage.store.memory).toEqual({
-      wanted: [{ name: 'mail', profile: 'mail', cwd: '/work' }],
+      wanted: [{ name: 'mail', profile: 'mail', cwd: '/home/ada' }],
       authSock: '/run/agent',
       ports: { mail: { pop: 40123 } },
     });
@@ -458,7 +458,7 @@ describe('the memory', () => {
     const stage = new Stage({ wanted, authSock: '/old', ports: { web: { http: 40001 } } });
     stage.profile({ name: 'mail', forwards: [aForward(0, 'pop')] });
     const supervisor = new TunnelSupervisor(stage.deps);
-    await supervisor.up({ names: ['mail'] }, { cwd: '/work', authSock: '/new' });
+    await supervisor.up({ names: ['mail'] }, { cwd: '/home/ada', authSock: '/new' });
     stage.forward('pop').context.onBound(40123);
     await supervisor.close(0);
     const ports = { web: { http: 40001 }, mail: { pop: 40123 } };
@@ -472,7 +472,7 @@ describe('the memory', () => {
     await supervisor.restore();
     await supervisor.up({ names: ['mail'] }, caller);
     await Promise.all([supervisor.close(0), supervisor.close(0)]);
-    expect(stage.store.memory.wanted).toEqual([{ name: 'mail', profile: 'mail', cwd: '/work' }]);
+    expect(stage.store.memory.wanted).toEqual([{ name: 'mail', profile: 'mail', cwd: '/home/ada' }]);
     expect([await codeOf(supervisor.up({ names: ['mail'] }, caller)), stage.clock.pending]).toEqual(['STOPPED', 0]);
   });
 
