@@ -168,23 +168,27 @@ describe('a listener', () => {
     expect((await refusal(tcp('no..where', 8080))).code).toBe('BIND_UNAVAILABLE');
   });
 
-  test('out of file descriptors, lets a client go at once and serves again when there are some', async () => {
-    const line = `ulimit -n 120; exec "$0" --import tsx test/support/starved-listener.ts`;
-    const starved = spawn('sh', ['-c', line, process.execPath], { stdio: ['pipe', 'pipe', 'inherit'] });
-    try {
-      const lines = createInterface(starved.stdout)[Symbol.asyncIterator]();
-      const next = async (): Promise<string> => String((await lines.next()).value);
-      const port = Number(await next());
-      const turnedAway = await client(port);
-      expect((await transcript(turnedAway)).end).toBe('FIN');
-      turnedAway.destroy();
-      starved.stdin.write('x');
-      expect(await next()).toBe('fed');
-      expect(await said(await client(port), 'served')).toBe('served');
-    } finally {
-      starved.kill();
-    }
-  });
+  test(
+    'out of file descriptors, lets a client go at once and serves again when there are some',
+    { timeout: 30_000 },
+    async () => {
+      const line = `ulimit -n 120; exec "$0" --import tsx test/support/starved-listener.ts`;
+      const starved = spawn('sh', ['-c', line, process.execPath], { stdio: ['pipe', 'pipe', 'inherit'] });
+      try {
+        const lines = createInterface(starved.stdout)[Symbol.asyncIterator]();
+        const next = async (): Promise<string> => String((await lines.next()).value);
+        const port = Number(await next());
+        const turnedAway = await client(port);
+        expect((await transcript(turnedAway)).end).toBe('FIN');
+        turnedAway.destroy();
+        starved.stdin.write('x');
+        expect(await next()).toBe('fed');
+        expect(await said(await client(port), 'served')).toBe('served');
+      } finally {
+        starved.kill();
+      }
+    },
+  );
 });
 
 test('an error of accept is told, and ends nothing', async () => {
