@@ -178,9 +178,10 @@ describe('a listener', () => {
         const lines = createInterface(starved.stdout)[Symbol.asyncIterator]();
         const next = async (): Promise<string> => String((await lines.next()).value);
         const port = Number(await next());
-        const turnedAway = await client(port);
-        expect((await transcript(turnedAway)).end).toBe('FIN');
-        turnedAway.destroy();
+        // A loader's thread may have freed a descriptor or two since: of a dozen, some find none.
+        const clients = await Promise.all(Array.from({ length: 12 }, () => client(port)));
+        expect((await Promise.race(clients.map(transcript))).end).toBe('FIN');
+        for (const one of clients) one.destroy();
         starved.stdin.write('x');
         expect(await next()).toBe('fed');
         expect(await said(await client(port), 'served')).toBe('served');
