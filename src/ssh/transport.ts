@@ -77,13 +77,19 @@ export class SshTransport implements Transport {
     const port = await this.#request<number>(
       signal,
       late,
-      (done) => listen(this.#client, bind, done),
+      (done) =>
+        listen(this.#client, bind, (error, boundPort) => {
+          // Here and not after the wait: a connection may stand in the same packet as the grant.
+          if (error === undefined) this.#incoming.set(incomingKey(atPort(bind, boundPort)), onChannel);
+          done(error, boundPort);
+        }),
       (error) => new TunnelError('FORWARD_REFUSED', `${object}: the server refused`, { cause: error }),
-      (boundPort) => unlisten(this.#client, atPort(bind, boundPort), () => undefined),
+      (boundPort) => {
+        this.#incoming.delete(incomingKey(atPort(bind, boundPort)));
+        unlisten(this.#client, atPort(bind, boundPort), () => undefined);
+      },
     );
-    const bound = atPort(bind, port);
-    this.#incoming.set(incomingKey(bound), onChannel);
-    return bound;
+    return atPort(bind, port);
   }
 
   async cancelForward(bind: Endpoint, signal: AbortSignal): Promise<void> {

@@ -330,6 +330,33 @@ describe('forwards of the server', () => {
     await expect(readAll(bound.port)).rejects.toThrow('ECONNREFUSED');
   });
 
+  test('a connection in the same packet as the grant is not refused', async () => {
+    const outcomes: string[] = [];
+    await using server = await startScriptedServer({
+      onConnection: (connection) =>
+        connection.on('request', (accept) => {
+          for (const socket of server.sockets) socket.cork();
+          accept?.();
+          connection.forwardOut('127.0.0.1', 4321, '127.0.0.1', 1, (error) => outcomes.push(error?.message ?? 'open'));
+          for (const socket of server.sockets) socket.uncork();
+        }),
+    });
+    const knownHosts = join(home.dir, 'granted');
+    await writeFile(knownHosts, server.knownHosts);
+    const hop = aHop({ host: '127.0.0.1', port: server.port, hostKeyName: '127.0.0.1', knownHosts: [knownHosts] });
+    const transport = await aDial()(aRequest([hop], { password: ['x'] }).request);
+    onTestFinished(() => transport.close());
+
+    await transport.requestForward(
+      { kind: 'tcp', host: '127.0.0.1', port: 4321 },
+      (incoming) => void incoming.accept(),
+      ALWAYS,
+    );
+
+    await eventually(() => outcomes.length > 0);
+    expect(outcomes).toEqual(['open']);
+  });
+
   test('a taken port is refused with all the causes there may be', async () => {
     const { port } = await target(() => undefined);
     const asked = (await connected(1)).requestForward(
