@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bringUp, reportBroughtUp } from '../../src/cli/bring-up.ts';
+import { bringUp, reportBroughtUp } from '../../src/cli/up/bring-up.ts';
 import { openFeed } from '../../src/cli/feed.ts';
 import { relayQuestions, type PutQuestion } from '../../src/cli/relay.ts';
 import type { ControlClient } from '../../src/control/client.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { noSuchProfile, profileNames, readCatalog } from '../../src/cli/catalog.ts';
-import { readHead } from '../../src/cli/profile-head.ts';
+import { noSuchProfile, profileNames, readCatalog } from '../../src/cli/profiles/catalog.ts';
+import { readHead } from '../../src/cli/profiles/profile-head.ts';
 import { appPaths } from '../../src/files/paths.ts';
 
 describe('the head of a profile', () => {

@@ -2,8 +2,8 @@ import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseLogLine } from '../../src/cli/log-line.ts';
-import { logLines } from '../../src/cli/log-reader.ts';
+import { parseLogLine } from '../../src/cli/logs/log-line.ts';
+import { logLines } from '../../src/cli/logs/log-reader.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { eventually } from '../support/eventually.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ended, settle, type SettleFacts } from '../../src/cli/settle.ts';
+import { ended, settle, type SettleFacts } from '../../src/cli/up/settle.ts';
 import { FAILURES, type FailureCode } from '../../src/model/failure.ts';
 import type { ErrorStatus, ForwardStatus, TunnelState, TunnelStatus } from '../../src/model/status.ts';
 

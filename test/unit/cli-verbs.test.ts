@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { candidates, type Completable } from '../../src/cli/complete.ts';
-import { completionScript, SHELLS } from '../../src/cli/completion-scripts.ts';
+import { candidates, type Completable } from '../../src/cli/completion/complete.ts';
+import { completionScript, SHELLS } from '../../src/cli/completion/completion-scripts.ts';
 import { readGlobals } from '../../src/cli/globals.ts';
 import { LOADERS } from '../../src/cli/loaders.ts';
 import { Options } from '../../src/cli/options.ts';
 import { overviewLines, verbLines } from '../../src/cli/render/help.ts';
-import { requiredSelection, selection } from '../../src/cli/selection.ts';
+import { requiredSelection, selection } from '../../src/cli/profiles/selection.ts';
 import { PLAIN } from '../../src/cli/theme.ts';
 import { GLOBAL_OPTIONS, VERBS } from '../../src/cli/verbs.ts';
 import { TunnelError } from '../../src/model/failure.ts';

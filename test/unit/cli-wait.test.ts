@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { waitVerdict } from '../../src/cli/wait-verdict.ts';
+import { waitVerdict } from '../../src/cli/status/wait-verdict.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import type { Health, TunnelState, TunnelStatus } from '../../src/model/status.ts';
 

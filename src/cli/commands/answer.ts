@@ -1,12 +1,12 @@
 import type { ControlClient } from '../../control/client.ts';
 import { TunnelError } from '../../model/failure.ts';
-import { bringUp, reportBroughtUp } from '../bring-up.ts';
+import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
 import { tunnelName } from '../../model/profile-name.ts';
-import { noSuchProfile, profileNames } from '../catalog.ts';
+import { noSuchProfile, profileNames } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';
-import { profileExists } from '../stopped.ts';
+import { profileExists } from '../status/stopped.ts';
 import { callerOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** As long as `up` waits: after the answers the tunnels still have to come up. */

@@ -6,8 +6,8 @@ import { FAILURES, asTunnelError, type Problem } from '../../model/failure.ts';
 import { parseProfile } from '../../profile/parse.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { checkLive } from '../check-live.ts';
-import { profileOf } from '../profile-file.ts';
+import { checkLive } from '../server/check-live.ts';
+import { profileOf } from '../profiles/profile-file.ts';
 import { problemLines } from '../render/problems.ts';
 
 /** `tunnel check [NAME]`: every mistake of one profile, or of all, 2 where there is one; of one, then each step on the way. */

@@ -1,9 +1,9 @@
 import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { didYouMean } from '../../model/nearest.ts';
-import { profileNames, readCatalog } from '../catalog.ts';
-import { candidates, type Candidate } from '../complete.ts';
-import { completionScript, SHELLS } from '../completion-scripts.ts';
+import { profileNames, readCatalog } from '../profiles/catalog.ts';
+import { candidates, type Candidate } from '../completion/complete.ts';
+import { completionScript, SHELLS } from '../completion/completion-scripts.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { GLOBAL_OPTIONS, VERBS } from '../verbs.ts';

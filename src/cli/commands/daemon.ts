@@ -21,7 +21,7 @@ export async function run(args: readonly string[], _options: Options, context: C
     case 'restart':
       return restart(context);
     case 'run': {
-      const { runSupervisor } = await import('../foreground.ts');
+      const { runSupervisor } = await import('../up/foreground.ts');
       return runSupervisor(context);
     }
     case undefined:

@@ -4,8 +4,8 @@ import { openStage, PROFILE } from '../../demo/stage.ts';
 import { appPaths, pathFacts } from '../../files/paths.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { endSupervisor, killSupervisorNow } from '../demo-end.ts';
-import { playStory } from '../demo-story.ts';
+import { endSupervisor, killSupervisorNow } from '../demo/demo-end.ts';
+import { playStory } from '../demo/demo-story.ts';
 
 /** `tunnel demo`: everything real but the two servers, in a home that is gone afterwards, however it ends. */
 export const run: Run = async (_args, _options, context) => {

@@ -1,8 +1,8 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { requiredSelection } from '../selection.ts';
-import { existing } from '../stopped.ts';
+import { requiredSelection } from '../profiles/selection.ts';
+import { existing } from '../status/stopped.ts';
 import { callerOf, mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** How long open connections may go on where `--drain` does not say. */

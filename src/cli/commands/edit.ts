@@ -2,8 +2,8 @@ import { readProfileText, writeProfile, type ProfileFile } from '../../files/pro
 import { TunnelError, type Problem } from '../../model/failure.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { openCopy, type EditedCopy } from '../editor.ts';
-import { isRunning, profileOf } from '../profile-file.ts';
+import { openCopy, type EditedCopy } from '../profiles/editor.ts';
+import { isRunning, profileOf } from '../profiles/profile-file.ts';
 import { askYesNo } from '../prompts.ts';
 import { problemLines } from '../render/problems.ts';
 

@@ -1,6 +1,6 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelState } from '../../model/status.ts';
-import { readCatalog } from '../catalog.ts';
+import { readCatalog } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { statePaint } from '../render/state.ts';

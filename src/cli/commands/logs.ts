@@ -2,13 +2,13 @@ import { cleanLine } from '../../model/clean.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { FAILURES, TunnelError } from '../../model/failure.ts';
 import { tunnelName } from '../../model/profile-name.ts';
-import { noSuchProfile, profileNames } from '../catalog.ts';
+import { noSuchProfile, profileNames } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
-import { parseLogLine } from '../log-line.ts';
-import { logLines } from '../log-reader.ts';
+import { parseLogLine } from '../logs/log-line.ts';
+import { logLines } from '../logs/log-reader.ts';
 import type { Options } from '../options.ts';
 import { eventLine, newsFilter } from '../render/event.ts';
-import { profileExists } from '../stopped.ts';
+import { profileExists } from '../status/stopped.ts';
 
 /** `tunnel logs`: reads the files themselves, so it works whether or not a supervisor runs. */
 export async function run(args: readonly string[], options: Options, context: Context): Promise<number> {

@@ -61,7 +61,7 @@ async function askAll(given: string | undefined, taken: ReadonlySet<string>, con
     import('../wizard/ask-server.ts'),
     import('../wizard/ask-forwards.ts'),
     import('../wizard/port-facts.ts'),
-    import('../login.ts'),
+    import('../server/login.ts'),
   ]);
   const via = await askServer((hops) => tryLogin(hops, context), out, signal);
   const server = via.at(-1);

@@ -4,9 +4,9 @@ import { didYouMean } from '../../model/nearest.ts';
 import type { ForwardStatus } from '../../model/status.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { statusRows } from '../status-rows.ts';
+import { statusRows } from '../status/status-rows.ts';
 import { mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
-import { notRunning } from '../wait-verdict.ts';
+import { notRunning } from '../status/wait-verdict.ts';
 
 /** `tunnel port`: the number that a client here connects to, and nothing else on stdout. */
 export async function run(args: readonly string[], _options: Options, context: Context): Promise<number> {

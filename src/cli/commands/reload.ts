@@ -1,8 +1,8 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { selection } from '../selection.ts';
-import { existing } from '../stopped.ts';
+import { selection } from '../profiles/selection.ts';
+import { existing } from '../status/stopped.ts';
 import { callerOf, mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** `tunnel reload`: profiles read again; without a name those of all running tunnels. */

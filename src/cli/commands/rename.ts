@@ -3,7 +3,7 @@ import { listProfiles, renameProfile } from '../../files/profiles.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { PROFILE_NAME } from '../../model/profile.ts';
 import type { Run } from '../command.ts';
-import { isRunning, profileOf } from '../profile-file.ts';
+import { isRunning, profileOf } from '../profiles/profile-file.ts';
 
 /** `tunnel rename OLD NEW`: in its folder, and never over a profile that is there. */
 export const run: Run = async ([old = '', name = ''], _options, context) => {

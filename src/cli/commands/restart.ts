@@ -1,10 +1,10 @@
 import type { ControlClient } from '../../control/client.ts';
 import type { Selection } from '../../model/request.ts';
-import { bringUp, reportBroughtUp } from '../bring-up.ts';
+import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';
-import { requiredSelection } from '../selection.ts';
+import { requiredSelection } from '../profiles/selection.ts';
 import { callerOf, withSupervisor } from '../supervisor.ts';
 import { waitOption } from './up.ts';
 

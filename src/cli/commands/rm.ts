@@ -3,7 +3,7 @@ import { TunnelError } from '../../model/failure.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { isRunning, profileOf } from '../profile-file.ts';
+import { isRunning, profileOf } from '../profiles/profile-file.ts';
 import { askYesNo } from '../prompts.ts';
 import { callerOf, withSupervisorIfRunning } from '../supervisor.ts';
 

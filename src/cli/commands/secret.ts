@@ -8,10 +8,10 @@ import { parseTotp } from '../../secrets/totp.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { askHere } from '../login.ts';
+import { askHere } from '../server/login.ts';
 import { askSecret, askText } from '../prompts.ts';
-import { secretName } from '../secret-name.ts';
-import { serverOf } from '../server-plan.ts';
+import { secretName } from '../profiles/secret-name.ts';
+import { serverOf } from '../server/server-plan.ts';
 
 /** `tunnel secret set|list|rm`: passwords and passphrases in the system's keychain, or in the vault. */
 export const run: Run = async ([action, ...words], options, context) => {

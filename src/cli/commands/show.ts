@@ -1,7 +1,7 @@
 import { readProfileText } from '../../files/profiles.ts';
 import { clean } from '../../model/clean.ts';
 import type { Run } from '../command.ts';
-import { profileOf } from '../profile-file.ts';
+import { profileOf } from '../profiles/profile-file.ts';
 
 /** `tunnel show NAME`: the file as it is written; with --json what will run. */
 export const run: Run = async ([argument = ''], _options, context) => {

@@ -10,9 +10,9 @@ import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { askYesNo } from '../prompts.ts';
-import { dialRequest } from '../login.ts';
-import { serverPlans } from '../server-plan.ts';
-import { trustFile, untrustFile } from '../trust-profile.ts';
+import { dialRequest } from '../server/login.ts';
+import { serverPlans } from '../server/server-plan.ts';
+import { trustFile, untrustFile } from '../profiles/trust-profile.ts';
 
 /** `tunnel trust HOST|FILE`: records a host's key, or accepts a shared profile as it is now. */
 export const run: Run = async ([subject = ''], options, context) => {

@@ -2,12 +2,12 @@ import type { ControlClient } from '../../control/client.ts';
 import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Selection, UpTunnel } from '../../model/request.ts';
-import { bringUp, reportBroughtUp } from '../bring-up.ts';
-import { readCatalog } from '../catalog.ts';
+import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { readCatalog } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';
-import { selection } from '../selection.ts';
+import { selection } from '../profiles/selection.ts';
 import { callerOf, withSupervisor } from '../supervisor.ts';
 
 /** How long `up` waits for the network where `--wait` does not say. */
@@ -18,7 +18,7 @@ export async function run(args: readonly string[], options: Options, context: Co
   const waitMs = waitOption(options);
   const select = selection(args, options) ?? (await picked(context));
   if (options.flag('foreground')) {
-    const { runForeground } = await import('../foreground.ts');
+    const { runForeground } = await import('../up/foreground.ts');
     return runForeground(select, context);
   }
   return withSupervisor(context, (client) => up(client, select, waitMs, context));

@@ -1,16 +1,16 @@
 import type { ControlClient } from '../../control/client.ts';
 import { TunnelError, asTunnelError } from '../../model/failure.ts';
 import { tunnelName } from '../../model/profile-name.ts';
-import { noSuchProfile, profileNames } from '../catalog.ts';
+import { noSuchProfile, profileNames } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import { openFeed } from '../feed.ts';
 import type { Options } from '../options.ts';
 import { changeText } from '../render/event.ts';
 import { spanText } from '../render/duration.ts';
 import { PLAIN } from '../theme.ts';
-import { profileExists } from '../stopped.ts';
+import { profileExists } from '../status/stopped.ts';
 import { mentionWaiting, withSupervisorIfRunning } from '../supervisor.ts';
-import { notRunning, waitVerdict, type WaitFor } from '../wait-verdict.ts';
+import { notRunning, waitVerdict, type WaitFor } from '../status/wait-verdict.ts';
 
 const TIMEOUT_MS = 30_000;
 

@@ -1,13 +1,13 @@
-import type { ControlClient } from '../control/client.ts';
-import { cleanLine } from '../model/clean.ts';
-import { TunnelError, asTunnelError } from '../model/failure.ts';
-import type { TunnelStatus } from '../model/status.ts';
-import type { Context } from './context.ts';
-import { errorLines } from './render/error.ts';
-import { spanText } from './render/duration.ts';
-import { forwardLines } from './render/state.ts';
-import { openFeed, type StatusFeed } from './feed.ts';
-import type { QuestionRelay } from './relay.ts';
+import type { ControlClient } from '../../control/client.ts';
+import { cleanLine } from '../../model/clean.ts';
+import { TunnelError, asTunnelError } from '../../model/failure.ts';
+import type { TunnelStatus } from '../../model/status.ts';
+import type { Context } from '../context.ts';
+import { errorLines } from '../render/error.ts';
+import { spanText } from '../render/duration.ts';
+import { forwardLines } from '../render/state.ts';
+import { openFeed, type StatusFeed } from '../feed.ts';
+import type { QuestionRelay } from '../relay.ts';
 import { settle, type Settlement, type UpFailure } from './settle.ts';
 
 export interface BringUp {

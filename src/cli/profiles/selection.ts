@@ -1,6 +1,6 @@
-import { TunnelError } from '../model/failure.ts';
-import type { Selection } from '../model/request.ts';
-import type { Options } from './options.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { Selection } from '../../model/request.ts';
+import type { Options } from '../options.ts';
 
 /**
  * The tunnels that a command line means.

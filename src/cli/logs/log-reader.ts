@@ -1,7 +1,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StringDecoder } from 'node:string_decoder';
-import { TunnelError } from '../model/failure.ts';
+import { TunnelError } from '../../model/failure.ts';
 
 /** As many as the log keeps when it rotates (product.md: five); a gap in the numbers is no end. */
 const KEPT_LOGS = 5;

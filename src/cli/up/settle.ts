@@ -1,6 +1,6 @@
-import { FAILURES, type FailureFacts } from '../model/failure.ts';
-import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../model/status.ts';
-import { spanText } from './render/duration.ts';
+import { FAILURES, type FailureFacts } from '../../model/failure.ts';
+import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../../model/status.ts';
+import { spanText } from '../render/duration.ts';
 
 /** What `up`, `restart` and `answer` know while they wait. */
 export interface SettleFacts {

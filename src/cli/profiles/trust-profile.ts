@@ -1,13 +1,13 @@
-import { isTrusted, trustProfile, untrustProfile } from '../files/trusted.ts';
-import { readProfileText } from '../files/profiles.ts';
-import { clean } from '../model/clean.ts';
-import { TunnelError } from '../model/failure.ts';
-import { needsTrust } from '../profile/needs-trust.ts';
-import { parseProfile } from '../profile/parse.ts';
-import type { Context } from './context.ts';
-import type { Options } from './options.ts';
+import { isTrusted, trustProfile, untrustProfile } from '../../files/trusted.ts';
+import { readProfileText } from '../../files/profiles.ts';
+import { clean } from '../../model/clean.ts';
+import { TunnelError } from '../../model/failure.ts';
+import { needsTrust } from '../../profile/needs-trust.ts';
+import { parseProfile } from '../../profile/parse.ts';
+import type { Context } from '../context.ts';
+import type { Options } from '../options.ts';
 import { profileOf } from './profile-file.ts';
-import { askYesNo } from './prompts.ts';
+import { askYesNo } from '../prompts.ts';
 
 /** Accepts a profile of a working directory as it is now, once a person has seen what it may do. */
 export async function trustFile(argument: string, options: Options, context: Context): Promise<void> {

@@ -1,8 +1,8 @@
-import { listProfiles } from '../files/profiles.ts';
-import { TunnelError } from '../model/failure.ts';
-import { parseHop } from '../model/hop-spec.ts';
-import type { HopPlan, Plan } from '../model/plan.ts';
-import type { Context } from './context.ts';
+import { listProfiles } from '../../files/profiles.ts';
+import { TunnelError } from '../../model/failure.ts';
+import { parseHop } from '../../model/hop-spec.ts';
+import type { HopPlan, Plan } from '../../model/plan.ts';
+import type { Context } from '../context.ts';
 
 /**
  * The way to a server that is named on a command line: as a profile's `via` says it, since its port and known_hosts
@@ -16,7 +16,7 @@ export async function serverPlan(word: string, context: Context): Promise<Plan> 
 
 /** As `serverPlan`: several where profiles reach a server of that name with known_hosts files of their own. */
 export async function serverPlans(word: string, context: Context): Promise<readonly [Plan, ...Plan[]]> {
-  const { planOf } = await import('../compose-cli.ts');
+  const { planOf } = await import('../../compose-cli.ts');
   const [known, ...others] = await fromProfiles(word, context);
   if (known !== undefined) return [known, ...others];
   const hop = parseHop(word);
@@ -33,7 +33,7 @@ export async function serverOf(word: string, context: Context): Promise<HopPlan>
 
 /** The profile of that name alone; else the different ways that profiles reach a server called so. */
 async function fromProfiles(word: string, context: Context): Promise<readonly Plan[]> {
-  const { resolveProfile } = await import('../compose-cli.ts');
+  const { resolveProfile } = await import('../../compose-cli.ts');
   // A profile that is wrong says nothing about this host; `check` says what is wrong with it.
   const resolved = (name: string): Promise<Plan | undefined> => resolveProfile(name, context).catch(() => undefined);
   const names = (await listProfiles(context.cwd, context.paths)).map(({ name }) => name);

@@ -1,9 +1,9 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { Paths } from '../files/paths.ts';
-import { TunnelError } from '../model/failure.ts';
-import { didYouMean } from '../model/nearest.ts';
-import { PROFILE_NAME } from '../model/profile.ts';
+import type { Paths } from '../../files/paths.ts';
+import { TunnelError } from '../../model/failure.ts';
+import { didYouMean } from '../../model/nearest.ts';
+import { PROFILE_NAME } from '../../model/profile.ts';
 import { readHead, type ProfileHead } from './profile-head.ts';
 
 /** A profile that a bare name finds. */

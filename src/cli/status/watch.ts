@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ControlClient } from '../control/client.ts';
-import { FAILURES, asTunnelError } from '../model/failure.ts';
-import type { StatusEvent, SupervisorStatus } from '../model/status.ts';
-import { tunnelName } from '../model/profile-name.ts';
-import type { Context } from './context.ts';
-import { openFeed } from './feed.ts';
-import { eventLine, newsFilter } from './render/event.ts';
-import { statusLines, type StatusRow } from './render/status.ts';
+import type { ControlClient } from '../../control/client.ts';
+import { FAILURES, asTunnelError } from '../../model/failure.ts';
+import type { StatusEvent, SupervisorStatus } from '../../model/status.ts';
+import { tunnelName } from '../../model/profile-name.ts';
+import type { Context } from '../context.ts';
+import { openFeed } from '../feed.ts';
+import { eventLine, newsFilter } from '../render/event.ts';
+import { statusLines, type StatusRow } from '../render/status.ts';
 import { statusRows } from './status-rows.ts';
-import { withSupervisorIfRunning } from './supervisor.ts';
+import { withSupervisorIfRunning } from '../supervisor.ts';
 
 /** How soon a supervisor that was started meanwhile is seen, and how often ages are drawn anew. */
 const TICK_MS = 1_000;

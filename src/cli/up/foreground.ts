@@ -1,16 +1,16 @@
-import { connectControl, type ControlClient } from '../control/client.ts';
-import { runDaemon, startDaemon, type DaemonOptions } from '../daemon/main.ts';
-import { surviveFaults } from '../daemon/process-events.ts';
-import { FAILURES, asTunnelError, type TunnelError } from '../model/failure.ts';
-import type { Selection } from '../model/request.ts';
-import type { StatusEvent } from '../model/status.ts';
-import type { Context } from './context.ts';
-import { openFeed, type StatusFeed } from './feed.ts';
-import { errorLines } from './render/error.ts';
-import { eventLine, newsFilter } from './render/event.ts';
-import { relayQuestions } from './relay.ts';
+import { connectControl, type ControlClient } from '../../control/client.ts';
+import { runDaemon, startDaemon, type DaemonOptions } from '../../daemon/main.ts';
+import { surviveFaults } from '../../daemon/process-events.ts';
+import { FAILURES, asTunnelError, type TunnelError } from '../../model/failure.ts';
+import type { Selection } from '../../model/request.ts';
+import type { StatusEvent } from '../../model/status.ts';
+import type { Context } from '../context.ts';
+import { openFeed, type StatusFeed } from '../feed.ts';
+import { errorLines } from '../render/error.ts';
+import { eventLine, newsFilter } from '../render/event.ts';
+import { relayQuestions } from '../relay.ts';
 import { ended, type UpFailure } from './settle.ts';
-import { callerOf } from './supervisor.ts';
+import { callerOf } from '../supervisor.ts';
 
 /** `tunnel daemon run`: the supervisor in this process; restores what was wanted, ends when told to, or unneeded. */
 export async function runSupervisor(context: Context): Promise<number> {
@@ -96,7 +96,7 @@ function explain(failures: readonly UpFailure[], { out }: Context): number {
 }
 
 async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mode'>> {
-  const { makeSupervisor, systemClock } = await import('../compose.ts');
+  const { makeSupervisor, systemClock } = await import('../../compose.ts');
   return {
     paths: context.paths,
     version: context.version,

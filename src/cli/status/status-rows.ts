@@ -1,8 +1,8 @@
-import type { TunnelStatus } from '../model/status.ts';
-import { tunnelName } from '../model/profile-name.ts';
-import { noSuchProfile, profileNames } from './catalog.ts';
-import type { Context } from './context.ts';
-import { stoppedRow, type StatusRow } from './render/status.ts';
+import type { TunnelStatus } from '../../model/status.ts';
+import { tunnelName } from '../../model/profile-name.ts';
+import { noSuchProfile, profileNames } from '../profiles/catalog.ts';
+import type { Context } from '../context.ts';
+import { stoppedRow, type StatusRow } from '../render/status.ts';
 import { profileExists } from './stopped.ts';
 
 /** Every running tunnel; or the named ones in the order named, a stopped profile as a row of its own. @throws PROFILE_NOT_FOUND */

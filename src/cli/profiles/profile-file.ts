@@ -1,6 +1,6 @@
-import { findProfile, type ProfileFile } from '../files/profiles.ts';
-import type { Context } from './context.ts';
-import { snapshotOf, withSupervisorIfRunning } from './supervisor.ts';
+import { findProfile, type ProfileFile } from '../../files/profiles.ts';
+import type { Context } from '../context.ts';
+import { snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 /** Finds the profile that an argument means, by name or path. @throws PROFILE_NOT_FOUND, USAGE */
 export function profileOf(argument: string, { cwd, paths }: Context): Promise<ProfileFile> {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { TunnelError } from '../model/failure.ts';
-import type { Selection } from '../model/request.ts';
-import { isProfilePath, tunnelName } from '../model/profile-name.ts';
-import { noSuchProfile, profileNames, readCatalog } from './catalog.ts';
-import type { Context } from './context.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { Selection } from '../../model/request.ts';
+import { isProfilePath, tunnelName } from '../../model/profile-name.ts';
+import { noSuchProfile, profileNames, readCatalog } from '../profiles/catalog.ts';
+import type { Context } from '../context.ts';
 
 /** Whether a name or a path leads to a profile: its content is not looked at. */
 export async function profileExists(argument: string, { paths, cwd }: Context): Promise<boolean> {

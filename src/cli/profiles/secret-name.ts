@@ -1,9 +1,9 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { TunnelError } from '../model/failure.ts';
-import type { HopPlan } from '../model/plan.ts';
-import type { SecretName } from '../secrets/store.ts';
-import { formatHop } from '../model/hop-spec.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { HopPlan } from '../../model/plan.ts';
+import type { SecretName } from '../../secrets/store.ts';
+import { formatHop } from '../../model/hop-spec.ts';
 
 /** The server that a word names: by ssh_config, or a profile's. */
 export type ServerOf = (word: string) => Promise<Pick<HopPlan, 'user' | 'host' | 'port'>>;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { parseMemory } from '../files/state.ts';
-import { cleanLine } from '../model/clean.ts';
-import type { Context } from './context.ts';
+import { parseMemory } from '../../files/state.ts';
+import { cleanLine } from '../../model/clean.ts';
+import type { Context } from '../context.ts';
 
 /** One line on stderr where tunnels should run and no supervisor does, as after `kill -9` or a restart of the machine. */
 export async function mentionWanted({ paths, out }: Context): Promise<void> {

@@ -1,10 +1,10 @@
-import type { ControlClient } from '../control/client.ts';
-import { talkPop3 } from '../demo/pop3-conversation.ts';
-import { PROFILE, type Stage } from '../demo/stage.ts';
-import { TunnelError } from '../model/failure.ts';
-import type { TunnelStatus } from '../model/status.ts';
-import type { Context } from './context.ts';
-import { openFeed, type StatusFeed } from './feed.ts';
+import type { ControlClient } from '../../control/client.ts';
+import { talkPop3 } from '../../demo/pop3-conversation.ts';
+import { PROFILE, type Stage } from '../../demo/stage.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { TunnelStatus } from '../../model/status.ts';
+import type { Context } from '../context.ts';
+import { openFeed, type StatusFeed } from '../feed.ts';
 
 const FETCH = ['USER you', 'PASS anything', 'STAT', 'RETR 1', 'QUIT'];
 const LOOK_AGAIN = ['USER you', 'PASS anything', 'LIST', 'QUIT'];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ControlClient } from '../control/client.ts';
-import { asTunnelError } from '../model/failure.ts';
+import type { ControlClient } from '../../control/client.ts';
+import { asTunnelError } from '../../model/failure.ts';
 
 /** A supervisor that was told to stop takes a moment; one that takes longer is stuck. */
 const ENDS_WITHIN_MS = 5_000;

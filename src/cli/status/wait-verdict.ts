@@ -1,5 +1,5 @@
-import { FAILURES, TunnelError } from '../model/failure.ts';
-import type { TunnelStatus } from '../model/status.ts';
+import { FAILURES, TunnelError } from '../../model/failure.ts';
+import type { TunnelStatus } from '../../model/status.ts';
 
 /** What `tunnel wait` waits for. */
 export interface WaitFor {

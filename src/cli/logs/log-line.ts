@@ -1,4 +1,4 @@
-import type { StatusEvent } from '../model/status.ts';
+import type { StatusEvent } from '../../model/status.ts';
 
 /** Fields that each kind of event must have to be shown; what else there is passes through. */
 const FIELDS: Readonly<Record<string, Readonly<Record<string, 'string' | 'number' | 'object'>>>> = {

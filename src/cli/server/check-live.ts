@@ -1,9 +1,9 @@
-import { proveSteps, type CheckStep } from '../check/steps.ts';
-import { cleanLine } from '../model/clean.ts';
-import type { TunnelError } from '../model/failure.ts';
-import type { Context } from './context.ts';
+import { proveSteps, type CheckStep } from '../../check/steps.ts';
+import { cleanLine } from '../../model/clean.ts';
+import type { TunnelError } from '../../model/failure.ts';
+import type { Context } from '../context.ts';
 import { dialRequest } from './login.ts';
-import { hintLines } from './render/error.ts';
+import { hintLines } from '../render/error.ts';
 
 /** What was proved of one profile: for `--json`, and for the exit code. */
 export interface LiveCheck {
@@ -14,7 +14,7 @@ export interface LiveCheck {
 
 /** Proves each step from this machine to the first bytes of each service, and prints it as it is proved. */
 export async function checkLive(argument: string, context: Context): Promise<LiveCheck> {
-  const { dialOnce, resolveProfile } = await import('../compose-cli.ts');
+  const { dialOnce, resolveProfile } = await import('../../compose-cli.ts');
   const plan = await resolveProfile(argument, context);
   const { agentSocket, ask, signal } = dialRequest(plan, context);
   const steps: CheckStep[] = [];

@@ -1,14 +1,14 @@
-import { listProfiles, readProfileText } from '../files/profiles.ts';
-import type { Ask } from '../link/ask.ts';
-import type { DialRequest } from '../link/transport.ts';
-import type { Endpoint } from '../model/endpoint.ts';
-import { cleanLine } from '../model/clean.ts';
-import { TunnelError } from '../model/failure.ts';
-import type { Plan } from '../model/plan.ts';
-import type { HopSpec } from '../model/profile.ts';
-import { Secret } from '../model/secret.ts';
-import type { Context } from './context.ts';
-import { putQuestion } from './relay.ts';
+import { listProfiles, readProfileText } from '../../files/profiles.ts';
+import type { Ask } from '../../link/ask.ts';
+import type { DialRequest } from '../../link/transport.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import { cleanLine } from '../../model/clean.ts';
+import { TunnelError } from '../../model/failure.ts';
+import type { Plan } from '../../model/plan.ts';
+import type { HopSpec } from '../../model/profile.ts';
+import { Secret } from '../../model/secret.ts';
+import type { Context } from '../context.ts';
+import { putQuestion } from '../relay.ts';
 
 /** Asks the person at this terminal, or rejects with NEEDS_PERSON where there is none. */
 export function askHere({ interactive, out }: Context): Ask {
@@ -38,7 +38,7 @@ export function dialRequest(plan: Plan, context: Context): DialRequest {
 
 /** Logs in through the hops and out again. @returns what the person wants to know about it */
 export async function tryLogin(via: readonly HopSpec[], context: Context): Promise<string> {
-  const { dialOnce, planOf } = await import('../compose-cli.ts');
+  const { dialOnce, planOf } = await import('../../compose-cli.ts');
   const plan = await planOf({ via, forwards: [] }, context);
   for (const warning of plan.warnings) context.out.say(cleanLine(warning));
   const transport = await dialOnce(dialRequest(plan, context), context, (note) => context.out.detail(cleanLine(note)));
@@ -49,7 +49,7 @@ export async function tryLogin(via: readonly HopSpec[], context: Context): Promi
 
 /** The bind addresses of every profile that can be read: a suggestion should not clash with them. */
 export async function boundElsewhere({ cwd, paths }: Context): Promise<readonly Endpoint[]> {
-  const { parseProfile } = await import('../profile/parse.ts');
+  const { parseProfile } = await import('../../profile/parse.ts');
   const binds: Endpoint[] = [];
   for (const { file } of await listProfiles(cwd, paths)) {
     const parsed = await readProfileText(file).then(

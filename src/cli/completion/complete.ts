@@ -1,4 +1,4 @@
-import type { OptionSpec, VerbSpec } from './verbs.ts';
+import type { OptionSpec, VerbSpec } from '../verbs.ts';
 
 /** A word that the shell may offer, and what it is. */
 export interface Candidate {

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { TunnelError } from '../model/failure.ts';
-import { shellWords } from './wizard/shell-words.ts';
+import { TunnelError } from '../../model/failure.ts';
+import { shellWords } from '../wizard/shell-words.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
