@@ -1,6 +1,7 @@
 import type { Clock } from '../model/clock.ts';
 import { TunnelError } from '../model/failure.ts';
-import { readProxy, type Credentials, type Stage, type Step } from '../socks/codec.ts';
+import { readProxy } from '../socks/codec.ts';
+import type { Credentials, Stage, Step } from '../socks/step.ts';
 import { deniedReply, grantedReply } from '../socks/replies.ts';
 import type { Parley } from './parley.ts';
 import { CLIENT_GONE, type Negotiate } from './route.ts';

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../model/clock.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { Secret } from '../model/secret.ts';
-import type { Credentials } from '../socks/codec.ts';
+import type { Credentials } from '../socks/step.ts';
 import type { KeptPassword } from './forward-context.ts';
 
 /** A changed password counts after this long at the latest; a store is not asked for each of a browser's connections. */

@@ -1,5 +1,5 @@
 import { parseEndpoint } from '../model/endpoint.ts';
-import type { Credentials, Step } from './codec.ts';
+import type { Credentials, Step } from './step.ts';
 import { httpReply, refusal } from './replies.ts';
 import { targetOf } from './target.ts';
 

@@ -1,5 +1,5 @@
 import type { FailureCode } from '../model/failure.ts';
-import type { Protocol, Step } from './codec.ts';
+import type { Protocol, Step } from './step.ts';
 
 /** Why a target was not reached, as far as the protocols have words for it. */
 type Denial = 'prohibited' | 'unreachable' | 'refused' | 'late' | 'unavailable';

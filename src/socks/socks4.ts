@@ -1,4 +1,4 @@
-import type { Step } from './codec.ts';
+import type { Step } from './step.ts';
 import { refusal, socks4Reply } from './replies.ts';
 import { ipv4Text, targetOf } from './target.ts';
 

@@ -1,5 +1,5 @@
 import type { TcpEndpoint } from '../model/endpoint.ts';
-import type { Stage, Step } from './codec.ts';
+import type { Stage, Step } from './step.ts';
 import { refusal, socks5Reply } from './replies.ts';
 import { ipv4Text, ipv6Text, targetOf } from './target.ts';
 

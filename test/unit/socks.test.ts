@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isHostName, type TcpEndpoint } from '../../src/model/endpoint.ts';
-import { readProxy, type Stage, type Step } from '../../src/socks/codec.ts';
+import { readProxy } from '../../src/socks/codec.ts';
+import type { Stage, Step } from '../../src/socks/step.ts';
 import { deniedReply, grantedReply } from '../../src/socks/replies.ts';
 
 /** Plays the client's bytes to their end, as one that is let in: the step that ended the conversation, and what was told on the way. */
