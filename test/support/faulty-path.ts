@@ -1,19 +1,33 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
+import { PathLane, type PathRules } from './path-lane.ts';
 
-type Mode = 'pass' | 'stall' | 'drop' | 'refuse';
+/** A connection through the path: towards its client, towards its server. */
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+  readonly lanes: PathLane[];
+  passedBytes: number;
+  /** Bytes of it were lost, or the network has forgotten it: nothing gets through any more. */
+  forgotten: boolean;
+  idle: NodeJS.Timeout | undefined;
+}
+
+const CLEAR: PathRules = { flow: 'pass', bytesPerSecond: Infinity, delayMs: 0, jitterMs: 0, sliceBytes: Infinity };
 
 /**
  * A stretch of network between a client and a server on this machine, with faults on demand. Each word is a thing that
- * networks do: `stall` holds bytes back both ways and keeps the connection, `drop` lets new connections hang too, `reset` cuts what is
- * open with RST, `refuse` closes the door, `heal` makes all well again.
+ * networks do: `stall` holds bytes back both ways and keeps the connection, `drop` loses them without a word, `idleKill` forgets who
+ * was silent, `reset` cuts what is open with RST, `refuse` closes the door, `delay`, `throttle` and `slice` are bad lines,
+ * `cutAfter` ends each connection in the middle, `heal` makes all well again. What `drop` and `idleKill` did to a connection
+ * stays: its next byte is answered with RST, as by a NAT that came back without its table.
  */
 export class FaultyPath {
   readonly #server: Server;
   readonly #target: number;
-  readonly #pairs = new Set<readonly [Socket, Socket]>();
-  #mode: Mode = 'pass';
-  #bytesPerSecond = Infinity;
-  #delayMs = 0;
+  readonly #pairs = new Set<Pair>();
+  readonly #rules: PathRules = { ...CLEAR };
+  #idleMs = Infinity;
+  #cutBytes = Infinity;
   #port = 0;
 
   constructor(targetPort: number) {
@@ -41,40 +55,63 @@ export class FaultyPath {
 
   /** Bytes stop both ways; nobody is told. New connections are accepted and carry nothing. */
   stall(): void {
-    this.#mode = 'stall';
-    for (const pair of this.#pairs) for (const socket of pair) socket.pause();
+    this.#set({ flow: 'hold' });
+  }
+
+  /** Bytes are lost both ways; nobody is told. New connections are accepted and carry nothing. */
+  drop(): void {
+    this.#set({ flow: 'lose' });
   }
 
   /** Cuts everything that is open with RST; new connections pass. */
   reset(): void {
-    for (const [near, far] of this.#pairs) {
-      near.resetAndDestroy();
-      far.resetAndDestroy();
-    }
+    for (const pair of this.#pairs) cut(pair);
   }
 
   /** Cuts everything and takes no more connections. */
   async refuse(): Promise<void> {
-    this.#mode = 'refuse';
     this.reset();
     if (this.#server.listening) await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  /** At most so many bytes a second each way, for each connection. */
-  throttle(bytesPerSecond: number): void {
-    this.#bytesPerSecond = bytesPerSecond;
+  /** Takes connections again after `refuse`; other faults stay. */
+  async admit(): Promise<void> {
+    if (!this.#server.listening) await this.listen();
   }
 
-  /** Every byte takes so long, each way. */
-  delay(delayMs: number): void {
-    this.#delayMs = delayMs;
+  /** At most so many bytes a second each way, for each connection. */
+  throttle(bytesPerSecond: number): void {
+    this.#set({ bytesPerSecond });
+  }
+
+  /** Every byte takes so long, each way; up to `jitterMs` more or less. */
+  delay(delayMs: number, jitterMs = 0): void {
+    this.#set({ delayMs, jitterMs });
+  }
+
+  /** Bytes arrive in pieces of at most so many. */
+  slice(sliceBytes: number): void {
+    this.#set({ sliceBytes });
+  }
+
+  /** A connection without a byte either way for so long is forgotten, without a word. */
+  idleKill(idleMs: number): void {
+    this.#idleMs = idleMs;
+    for (const pair of this.#pairs) this.#watchIdle(pair);
+  }
+
+  /** Cuts each connection with RST once so many bytes more, of both directions, have passed. */
+  cutAfter(bytes: number): void {
+    this.#cutBytes = bytes;
+    for (const pair of this.#pairs) pair.passedBytes = 0;
   }
 
   async heal(): Promise<void> {
-    this.#mode = 'pass';
-    this.#bytesPerSecond = Infinity;
-    for (const pair of this.#pairs) for (const socket of pair) socket.resume();
-    if (!this.#server.listening) await this.listen();
+    this.#idleMs = Infinity;
+    this.#cutBytes = Infinity;
+    for (const pair of this.#pairs) clearTimeout(pair.idle);
+    this.#set(CLEAR);
+    await this.admit();
   }
 
   async close(): Promise<void> {
@@ -86,45 +123,48 @@ export class FaultyPath {
     await this.close();
   }
 
+  #set(rules: Partial<PathRules>): void {
+    Object.assign(this.#rules, rules);
+    for (const { lanes } of this.#pairs) for (const lane of lanes) lane.wake();
+  }
+
   #join(near: Socket): void {
     const far = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const pair = [near, far] as const;
+    const pair: Pair = { near, far, lanes: [], passedBytes: 0, forgotten: false, idle: undefined };
     this.#pairs.add(pair);
-    this.#pump(near, far);
-    this.#pump(far, near);
-    for (const socket of pair) {
-      socket.on('error', () => pair.forEach((end) => end.resetAndDestroy()));
+    const admit = (bytes: number): boolean => this.#admits(pair, bytes);
+    pair.lanes.push(new PathLane(near, far, this.#rules, admit), new PathLane(far, near, this.#rules, admit));
+    for (const socket of [near, far]) {
+      socket.on('error', () => cut(pair));
       socket.on('close', () => {
         this.#pairs.delete(pair);
-        pair.forEach((end) => end.destroy());
+        clearTimeout(pair.idle);
+        near.destroy();
+        far.destroy();
       });
     }
-    if (this.#mode === 'stall') far.pause();
-    else near.resume();
+    this.#watchIdle(pair);
+    for (const lane of pair.lanes) lane.wake();
   }
 
-  #pump(from: Socket, to: Socket): void {
-    from.on('data', (chunk) => {
-      const costMs = (chunk.length / this.#bytesPerSecond) * 1_000;
-      const send = (): void => {
-        if (!to.destroyed && !to.write(chunk)) {
-          from.pause();
-          to.once('drain', () => this.#flow(from));
-        }
-      };
-      if (costMs === 0 && this.#delayMs === 0) return send();
-      if (costMs > 0) {
-        from.pause();
-        setTimeout(() => this.#flow(from), costMs);
-      }
-      setTimeout(send, this.#delayMs + costMs);
-    });
-    from.on('end', () => setTimeout(() => to.end(), this.#delayMs));
+  #admits(pair: Pair, bytes: number): boolean {
+    if (this.#rules.flow === 'lose') pair.forgotten = true;
+    else if (pair.forgotten && this.#idleMs === Infinity) cut(pair);
+    pair.passedBytes += bytes;
+    if (pair.passedBytes > this.#cutBytes) cut(pair);
+    if (!pair.forgotten) this.#watchIdle(pair);
+    return !pair.forgotten;
   }
 
-  #flow(socket: Socket): void {
-    if (this.#mode !== 'stall') socket.resume();
+  #watchIdle(pair: Pair): void {
+    clearTimeout(pair.idle);
+    if (this.#idleMs < Infinity) pair.idle = setTimeout(() => (pair.forgotten = true), this.#idleMs);
   }
+}
+
+function cut({ near, far }: Pair): void {
+  near.resetAndDestroy();
+  far.resetAndDestroy();
 }
 
 export async function faultyPath(targetPort: number): Promise<FaultyPath> {
