@@ -5,6 +5,7 @@ import { formatEndpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import { abortReason } from './abort-reason.ts';
 import { watchHeldClient } from './client-watch.ts';
+import type { Counted, Outcome } from './connections.ts';
 import { SocketParley } from './parley.ts';
 import { resetOrDestroy } from './reset.ts';
 import { CLIENT_GONE, type Bargain, type Route } from './route.ts';
@@ -25,17 +26,11 @@ export interface ConnectionOptions {
   readonly turn: Promise<void> | null;
 }
 
-/** How it went: `served` had its channel; `failed` got none and says why; `gone` is a client that did not wait. */
-export type Outcome =
-  | { readonly name: 'served'; readonly ending: SpliceEnding }
-  | { readonly name: 'failed'; readonly error: TunnelError }
-  | { readonly name: 'gone' };
-
 /** These the target or its server decided: the client sees what ssh would show it. Others are losses: a reset. */
 const ANSWERED: ReadonlySet<FailureCode> = new Set(['TARGET_REFUSED', 'TARGET_PROHIBITED', 'NAME_UNRESOLVED']);
 
 /** One accepted socket from accept to the end of both directions. Owns the socket. */
-export class AcceptedConnection {
+export class AcceptedConnection implements Counted {
   readonly client: string;
   readonly #options: ConnectionOptions;
   readonly #acceptedMs: number;

@@ -2,8 +2,8 @@ import type { Channel, OnIncoming, Originator } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
-import type { Outcome } from './accepted-connection.ts';
 import { ChannelParley } from './channel-parley.ts';
+import type { Counted, Outcome } from './connections.ts';
 import { dialSocket } from './dial.ts';
 import { CLIENT_GONE, type Bargain, type Negotiate } from './route.ts';
 import { Splice } from './splice.ts';
@@ -14,6 +14,8 @@ export interface IncomingOptions {
   readonly incoming: Incoming;
   /** `address:port`, or 'unix'. */
   readonly client: string;
+  /** What its target is called until that is agreed. */
+  readonly label: string;
   /** Where everybody goes, or how each says so. */
   readonly goal: Endpoint | Negotiate;
   readonly clock: Clock;
@@ -25,7 +27,7 @@ export interface IncomingOptions {
 const LAST_WORDS_MS = 1_000;
 
 /** One connection that the server accepted for us, from its news to the end of both directions. */
-export class IncomingConnection {
+export class IncomingConnection implements Counted {
   readonly client: string;
   readonly originator: Originator;
   readonly #options: IncomingOptions;
@@ -42,8 +44,8 @@ export class IncomingConnection {
   }
 
   /** Where it leads, once that is agreed. */
-  get target(): string | undefined {
-    return this.#target && formatEndpoint(this.#target);
+  get target(): string {
+    return this.#target === undefined ? this.#options.label : formatEndpoint(this.#target);
   }
 
   /** From the target to the client. */
@@ -132,7 +134,7 @@ export class IncomingConnection {
   }
 
   #late(): TunnelError {
-    const where = this.target ?? 'the target';
+    const where = this.#target === undefined ? 'the target' : this.target;
     const seconds = this.#options.withinMs / 1_000;
     return new TunnelError('CONNECT_TIMEOUT', `Cannot connect to ${where}: no answer within ${seconds} s`);
   }

@@ -1,18 +1,20 @@
 import type { OnIncoming } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint, type TcpEndpoint } from '../model/endpoint.ts';
-import { asTunnelError, TunnelError } from '../model/failure.ts';
+import { TunnelError } from '../model/failure.ts';
 import type { ConnectionRecord } from '../model/status.ts';
-import type { OnNote } from './burst.ts';
-import { dialSocket } from './dial.ts';
-import type { ForwardSettings } from './forward-context.ts';
-import { Splice, type SpliceEnding } from './splice.ts';
+import type { Burst } from './burst.ts';
+import { ClientTurns } from './client-turns.ts';
+import { Connections, type Counted, type Outcome } from './connections.ts';
+import { Entrance } from './entrance.ts';
+import type { ForwardFacts, ForwardSettings } from './forward-context.ts';
+import { IncomingConnection } from './incoming-connection.ts';
 
 export interface ReturnConnectionsParts {
   readonly forward: string;
   readonly clock: Clock;
   readonly settings: () => ForwardSettings;
-  readonly onNote: OnNote;
+  readonly burst: Burst;
   readonly onConnection: (record: ConnectionRecord) => void;
   /** One came or went. */
   readonly onChange: () => void;
@@ -20,111 +22,102 @@ export interface ReturnConnectionsParts {
 
 type Incoming = Parameters<OnIncoming>[0];
 
-interface Led {
-  readonly abort: AbortController;
-  splice: Splice | undefined;
-}
-
-/** Connections that came to a return port on the server, each led to the client that triggered. Owns their sockets. */
+/** Connections that came to a return port on the server, each led to the client that triggered. */
 export class ReturnConnections {
   readonly #parts: ReturnConnectionsParts;
-  readonly #open = new Set<Led>();
-  readonly #finished = { connections: 0, receivedBytes: 0, sentBytes: 0 };
-  #whenEmpty: (() => void)[] = [];
+  readonly #entrance: Entrance;
+  readonly #connections: Connections<Led>;
 
   constructor(parts: ReturnConnectionsParts) {
+    const { forward, clock, burst, onConnection, onChange } = parts;
     this.#parts = parts;
+    this.#entrance = new Entrance({
+      allow: null,
+      turns: new ClientTurns('many'),
+      burst,
+      turnedAway: (from, why) => `Closed a return connection from ${from}: ${why}`,
+    });
+    this.#connections = new Connections({
+      forward,
+      label: 'the client of a trigger',
+      clock,
+      burst,
+      onConnection,
+      onChange,
+    });
   }
 
-  /** `received` is what came to the client who triggered, as for its other connections. */
-  get facts(): { openConnections: number; totalConnections: number; receivedBytes: number; sentBytes: number } {
-    const { connections, receivedBytes, sentBytes } = this.#finished;
-    const open = [...this.#open];
-    return {
-      openConnections: open.length,
-      totalConnections: connections + open.length,
-      receivedBytes: open.reduce((sum, { splice }) => sum + (splice?.fromChannelBytes ?? 0), receivedBytes),
-      sentBytes: open.reduce((sum, { splice }) => sum + (splice?.fromSocketBytes ?? 0), sentBytes),
-    };
+  get facts(): Pick<ForwardFacts, 'openConnections' | 'totalConnections' | 'receivedBytes' | 'sentBytes'> {
+    return this.#connections.facts;
   }
 
   /** Dials the client, and takes the connection only once it has answered: a refusal is passed on as such. */
   lead(incoming: Incoming, client: TcpEndpoint): void {
-    const { connections } = this.#parts.settings().limits;
-    if (this.#open.size >= connections) {
+    const { settings, clock } = this.#parts;
+    const turn = this.#entrance.admit(incoming.originator.address, settings());
+    if (turn === undefined) {
       incoming.refuse();
-      const why = `${connections} connections are open (limits.connections)`;
-      return this.#parts.onNote(
-        'warn',
-        `Closed a return connection to ${formatEndpoint(client)}: ${why}`,
-        'LIMIT_REACHED',
-      );
+      return this.#connections.turnedAway();
     }
-    const led: Led = { abort: new AbortController(), splice: undefined };
-    this.#open.add(led);
-    this.#parts.onChange();
-    void this.#run(led, incoming, client).finally(() => this.#gone(led));
+    const led = new Led(incoming, client, clock, settings().whileDown.holdMs);
+    this.#connections.add(led);
+    void led.run().then((outcome) => {
+      this.#connections.ended(led, outcome);
+      turn.leave();
+    });
   }
 
   /** Ends all of them now; their peers see a reset. */
   cut(why: string): void {
-    const reason = new TunnelError('STOPPED', `Closed a return connection: ${why}`);
-    for (const { abort, splice } of this.#open) {
-      abort.abort(reason);
-      splice?.cut(reason);
-    }
+    this.#connections.cutWhere(() => true, why);
+  }
+
+  /** Those that are left by then are cut. */
+  cutAfter(drainMs: number): void {
+    this.#connections.cutAfter(drainMs);
   }
 
   /** Resolves once none is left. */
-  async drained(): Promise<void> {
-    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+  drained(): Promise<void> {
+    return this.#connections.drained();
+  }
+}
+
+/** One of them, as the client who triggered sees it: what it receives comes from a caller, as with its other connections. */
+class Led implements Counted {
+  readonly client: string;
+  readonly target: string;
+  readonly #incoming: IncomingConnection;
+
+  constructor(incoming: Incoming, client: TcpEndpoint, clock: Clock, withinMs: number) {
+    this.client = formatEndpoint(client);
+    this.target = formatEndpoint({ kind: 'tcp', host: incoming.originator.address, port: incoming.originator.port });
+    const ends = { client: this.target, label: this.client, goal: client };
+    this.#incoming = new IncomingConnection({ incoming, ...ends, clock, withinMs });
   }
 
-  async #run(led: Led, incoming: Incoming, client: TcpEndpoint): Promise<void> {
-    const { clock, onNote, onConnection, forward } = this.#parts;
-    const target = formatEndpoint({ kind: 'tcp', host: incoming.originator.address, port: incoming.originator.port });
-    const startedMs = clock.nowMs();
-    const socket = await this.#dial(led, client).catch((thrown: unknown) => {
-      incoming.refuse();
-      const { code, message } = asTunnelError(thrown);
-      if (code !== 'STOPPED') onNote('warn', `Cannot lead a connection of ${target} back: ${message}`, code);
-    });
-    if (socket === undefined) return;
-    const ending = await new Promise<SpliceEnding>((resolve) => {
-      led.splice = new Splice(socket, incoming.accept(), resolve);
-      led.splice.start();
-    });
-    onConnection({
-      forward,
-      client: formatEndpoint(client),
-      target,
-      durationMs: Math.round(clock.nowMs() - startedMs),
-      receivedBytes: led.splice?.fromChannelBytes ?? 0,
-      sentBytes: led.splice?.fromSocketBytes ?? 0,
-      ...(ending instanceof TunnelError ? { end: ending.code, reason: ending.message } : { end: ending }),
-    });
+  get durationMs(): number {
+    return this.#incoming.durationMs;
   }
 
-  async #dial({ abort }: Led, client: TcpEndpoint) {
-    const { clock, settings } = this.#parts;
-    const { holdMs } = settings().whileDown;
-    const where = formatEndpoint(client);
-    const cancel = clock.after(holdMs, () =>
-      abort.abort(new TunnelError('TIMED_OUT', `Cannot connect to ${where}: no answer within ${holdMs / 1_000} s`)),
-    );
-    try {
-      return await dialSocket(client, abort.signal);
-    } finally {
-      cancel();
-    }
+  get receivedBytes(): number {
+    return this.#incoming.sentBytes;
   }
 
-  #gone(led: Led): void {
-    this.#open.delete(led);
-    this.#finished.connections += 1;
-    this.#finished.receivedBytes += led.splice?.fromChannelBytes ?? 0;
-    this.#finished.sentBytes += led.splice?.fromSocketBytes ?? 0;
-    this.#parts.onChange();
-    if (this.#open.size === 0) this.#whenEmpty.splice(0).forEach((callback) => callback());
+  get sentBytes(): number {
+    return this.#incoming.receivedBytes;
+  }
+
+  cut(reason: TunnelError): void {
+    this.#incoming.cut(reason);
+  }
+
+  async run(): Promise<Outcome> {
+    const outcome = await this.#incoming.run();
+    if (outcome.name !== 'failed') return outcome;
+    const { code, message } = outcome.error;
+    if (code === 'STOPPED') return { name: 'gone' }; // its ports were closed, and whoever did that has said so
+    const error = new TunnelError(code, `Cannot lead a connection of ${this.target} back: ${message}`);
+    return { name: 'failed', error };
   }
 }

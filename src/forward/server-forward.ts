@@ -1,12 +1,14 @@
 import type { RemoteListener } from '../link/carrier.ts';
 import type { OnIncoming } from '../link/transport.ts';
 import { formatEndpoint, isLoopback, type Endpoint } from '../model/endpoint.ts';
-import { asTunnelError, TunnelError } from '../model/failure.ts';
+import type { TunnelError } from '../model/failure.ts';
+import { asTunnelError } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
-import type { Outcome } from './accepted-connection.ts';
-import { Admission } from './admission.ts';
 import { Burst } from './burst.ts';
+import { ClientTurns, type Turn } from './client-turns.ts';
+import { Connections } from './connections.ts';
 import { dialLocal } from './dial.ts';
+import { Entrance } from './entrance.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
 import { HealthWatch } from './health-watch.ts';
 import { IncomingConnection } from './incoming-connection.ts';
@@ -29,10 +31,10 @@ export class ServerForward implements Forward {
   readonly #plan: ForwardPlan;
   readonly #route: ServerRoute;
   readonly #context: ForwardContext;
-  readonly #admission: Admission;
   readonly #burst: Burst;
+  readonly #entrance: Entrance;
+  readonly #connections: Connections<IncomingConnection>;
   readonly #health: HealthWatch | undefined;
-  readonly #connections = new Set<IncomingConnection>();
   #settings: ForwardSettings;
   #listener: RemoteListener | undefined;
   #bound: Endpoint;
@@ -43,10 +45,6 @@ export class ServerForward implements Forward {
   #cancelReady: () => void = () => undefined;
   #releaseNeed: () => void = () => undefined;
   #drained: Promise<void> | undefined;
-  #cutAtMs = Infinity;
-  #cancelCut: () => void = () => undefined;
-  #whenEmpty: () => void = () => undefined;
-  readonly #finished = { connections: 0, receivedBytes: 0, sentBytes: 0 };
 
   constructor(plan: ForwardPlan, route: ServerRoute, context: ForwardContext) {
     this.#plan = plan;
@@ -54,8 +52,21 @@ export class ServerForward implements Forward {
     this.#context = context;
     this.#settings = context;
     this.#bound = plan.bind;
-    this.#admission = new Admission(plan.allow);
     this.#burst = new Burst(context.clock, (...note) => context.onNote(...note));
+    this.#entrance = new Entrance({
+      allow: plan.allow,
+      turns: new ClientTurns(plan.clients),
+      burst: this.#burst,
+      turnedAway: (from, why) => this.#turnedAway(from, why),
+    });
+    this.#connections = new Connections({
+      forward: plan.name,
+      label: route.label,
+      clock: context.clock,
+      burst: this.#burst,
+      onConnection: (record) => context.onConnection(record),
+      onChange: () => context.onChange(),
+    });
     const { expect: expectation } = plan;
     const { goal } = route;
     if (expectation === null || typeof goal === 'function') return;
@@ -69,8 +80,6 @@ export class ServerForward implements Forward {
   }
 
   get facts(): ForwardFacts {
-    const { connections, receivedBytes, sentBytes } = this.#finished;
-    const open = [...this.#connections];
     return {
       name: this.#plan.name,
       kind: this.#plan.kind,
@@ -80,10 +89,7 @@ export class ServerForward implements Forward {
       error: this.#error,
       final: this.#error?.code === 'FORWARD_REFUSED' && !this.#everListened,
       health: this.#health?.health ?? null,
-      openConnections: open.length,
-      totalConnections: connections + open.length,
-      receivedBytes: open.reduce((sum, connection) => sum + connection.receivedBytes, receivedBytes),
-      sentBytes: open.reduce((sum, connection) => sum + connection.sentBytes, sentBytes),
+      ...this.#connections.facts,
     };
   }
 
@@ -112,7 +118,7 @@ export class ServerForward implements Forward {
     this.#cancelReady();
     this.#health?.close();
     this.#listening = false;
-    this.#cutAfter(drainMs);
+    this.#connections.cutAfter(drainMs);
     this.#drained ??= this.#drain();
     return this.#drained;
   }
@@ -165,72 +171,39 @@ export class ServerForward implements Forward {
   #accept(incoming: Parameters<OnIncoming>[0]): void {
     const { address, port } = incoming.originator;
     const unix = this.#plan.bind.kind === 'unix';
-    const place = unix ? 'unix' : address;
-    const refused = this.#closing
-      ? { limit: false, why: 'the forward is closing' }
-      : this.#admission.admit(place, this.#settings.limits);
-    if (refused !== undefined) {
+    const turn = this.#admit(unix ? 'unix' : address);
+    if (turn === undefined) {
       incoming.refuse();
-      const message = `Closed a connection from ${place} to ${formatEndpoint(this.#bound)}: ${refused.why}`;
-      this.#burst.note('warn', message, refused.limit ? 'LIMIT_REACHED' : undefined);
-      this.#finished.connections += 1;
-      return this.#context.onChange();
+      return this.#connections.turnedAway();
     }
     const connection = new IncomingConnection({
       incoming,
       client: unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: address, port }),
+      label: this.#route.label,
       goal: this.#route.goal,
       clock: this.#context.clock,
       withinMs: this.#settings.whileDown.holdMs,
     });
     this.#connections.add(connection);
-    this.#context.onChange();
-    void connection.run().then((outcome) => this.#ended(connection, place, outcome));
+    void connection.run().then((outcome) => {
+      this.#connections.ended(connection, outcome);
+      turn.leave();
+    });
   }
 
-  #ended(connection: IncomingConnection, place: string, outcome: Outcome): void {
-    this.#admission.release(place);
-    this.#connections.delete(connection);
-    const { client, durationMs, receivedBytes, sentBytes, target = this.#route.label } = connection;
-    this.#finished.connections += 1;
-    this.#finished.receivedBytes += receivedBytes;
-    this.#finished.sentBytes += sentBytes;
-    if (outcome.name === 'failed') this.#burst.note('warn', outcome.error.message, outcome.error.code);
-    if (outcome.name === 'served') {
-      const { ending } = outcome;
-      const end = ending instanceof TunnelError ? { end: ending.code, reason: ending.message } : { end: ending };
-      this.#context.onConnection({
-        forward: this.#plan.name,
-        client,
-        target,
-        durationMs,
-        receivedBytes,
-        sentBytes,
-        ...end,
-      });
-    }
-    this.#context.onChange();
-    if (this.#connections.size === 0) this.#whenEmpty();
+  #admit(from: string): Turn | undefined {
+    if (!this.#closing) return this.#entrance.admit(from, this.#settings);
+    this.#burst.note('warn', this.#turnedAway(from, 'the forward is closing'));
+    return undefined;
   }
 
-  #cutAfter(drainMs: number): void {
-    const { clock } = this.#context;
-    const cutAtMs = clock.nowMs() + drainMs;
-    if (cutAtMs >= this.#cutAtMs) return;
-    this.#cutAtMs = cutAtMs;
-    this.#cancelCut();
-    const cut = (): void => {
-      const reason = new TunnelError('STOPPED', `Closed a connection to ${this.#route.label}: the tunnel was stopped`);
-      for (const connection of this.#connections) connection.cut(reason);
-    };
-    if (drainMs <= 0) cut();
-    else this.#cancelCut = clock.after(drainMs, cut);
+  #turnedAway(from: string, why: string): string {
+    return `Closed a connection from ${from} to ${formatEndpoint(this.#bound)}: ${why}`;
   }
 
   async #drain(): Promise<void> {
     await this.#listener?.close();
-    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
-    this.#cancelCut();
+    await this.#connections.drained();
     this.#burst.flush();
     this.#releaseNeed();
   }

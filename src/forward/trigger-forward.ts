@@ -44,7 +44,11 @@ export class TriggerForward implements Forward {
     const onChange = (): void => context.onChange();
     const onConnection: ForwardContext['onConnection'] = (record) => context.onConnection(record);
     const settings = (): ForwardSettings => this.#settings;
-    this.#returns = new ReturnConnections({ forward: plan.name, clock, settings, onNote, onConnection, onChange });
+    this.#returns = new ReturnConnections({
+      ...{ forward: plan.name, clock, settings, burst: this.#burst },
+      onConnection,
+      onChange,
+    });
     this.#ports = new ReturnPorts({
       opens: plan.opens,
       rules: { idleMs: plan.idleMs, lifetimeMs: plan.demand?.lifetimeMs ?? null },
@@ -100,10 +104,8 @@ export class TriggerForward implements Forward {
     this.#stopped.abort(new TunnelError('STOPPED', 'Cannot open the return ports: the tunnel was stopped'));
     this.#cancelLook?.();
     const why = 'the tunnel was stopped';
-    const cancelCut = drainMs > 0 ? this.#context.clock.after(drainMs, () => this.#returns.cut(why)) : () => undefined;
-    if (drainMs <= 0) this.#returns.cut(why);
+    this.#returns.cutAfter(drainMs);
     await Promise.all([this.#ports.close(why), this.#returns.drained(), this.#listening.close(drainMs)]);
-    cancelCut();
     this.#burst.flush();
   }
 

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint, type TcpEndpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
+import type { Counted } from './connections.ts';
 import { dialFailure } from './dial.ts';
 
 export interface UdpAssociationOptions {
@@ -27,7 +28,7 @@ const MOST_WAITING = 16;
 const MOST_QUEUED_BYTES = 256 * 1024;
 
 /** One UDP client and the socket that speaks for it to the target. Owns that socket. */
-export class UdpAssociation {
+export class UdpAssociation implements Counted {
   readonly client: string;
   readonly target: string;
   receivedBytes = 0;
@@ -68,8 +69,14 @@ export class UdpAssociation {
     }
   }
 
-  /** Ends it without a word. Safe to call twice. */
-  close(): void {
+  /** Ends it now for a reason of ours. Safe to call twice. */
+  cut(reason: TunnelError): void {
+    if (this.#over) return;
+    this.#close();
+    this.#options.onEnd(reason);
+  }
+
+  #close(): void {
     this.#over = true;
     this.#cancelIdle();
     this.#socket?.close();
@@ -116,7 +123,7 @@ export class UdpAssociation {
   #fail(error: NodeJS.ErrnoException): void {
     // One datagram too long for the way is that datagram's fault.
     if (this.#over || error.code === 'EMSGSIZE') return;
-    this.close();
+    this.#close();
     this.#options.onEnd(dialFailure(error, this.#options.target));
   }
 
@@ -127,7 +134,7 @@ export class UdpAssociation {
       this.#cancelIdle = clock.after(leftMs, () => this.#look());
       return;
     }
-    this.close();
+    this.#close();
     onEnd('idle');
   }
 }
