@@ -1,15 +1,16 @@
 /**
- * `npm run bench:levers`: what each lever of the data path gives, in CPU seconds a GB (of the client) and MB/s, with one lever off
+ * `npm run bench:levers [-- --quick] [--write]`: what each lever of the data path gives, in CPU seconds a GB (of the client) and MB/s, with one lever off
  * at a time. All variants are up at once and take turns; read the ratios to "all on" of the same run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Levers } from '../../src/ssh/data-path.ts';
 import { startSshd, type TestSshd } from '../support/sshd.ts';
-import { delayLine } from './delay.ts';
 import type { LeverTunnelOptions } from './lever-tunnel.ts';
 import { cpuSeconds, download, residentMb, upload } from './measure.ts';
-import { median } from './report.ts';
+import { delayLine, startGenerator } from './native.ts';
+import { writeSection } from './page.ts';
+import { markdown, median } from './report.ts';
 
 interface Variant {
   readonly name: string;
@@ -72,51 +73,46 @@ async function compare(
 }
 
 async function main(): Promise<void> {
-  const generator = spawn(process.execPath, ['--import', 'tsx', 'test/bench/generator.ts'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const [line] = (await once(generator.stdout, 'data')) as [Buffer];
-  const targetPort = Number(line.toString());
+  const generator = await startGenerator();
   const sshd = await startSshd({ config: ['LogLevel ERROR'] });
   const delay = await delayLine(sshd.port, 50);
   const variants: Variant[] = [];
+  const rows: string[][] = [];
   try {
-    process.stdout.write(
-      '| load | variant | MB/s | ratio | CPU s/GB | ratio | resident MB |\n| --- | --- | --- | --- | --- | --- | --- |\n',
-    );
     for (const far of [false, true]) {
       const loads = Object.entries(LOADS).filter(
         ([name, load]) => load.far === far && (only === undefined || name === only),
       );
       if (loads.length === 0) continue;
       for (const name of Object.keys(VARIANTS))
-        variants.push(await start(name, sshd, far ? delay.port : sshd.port, targetPort));
-      for (const [name, load] of loads) printLoad(name, await compare(load, variants), variants);
+        variants.push(await start(name, sshd, far ? delay.said : sshd.port, generator.said));
+      for (const [name, load] of loads) rows.push(...rowsOf(name, await compare(load, variants), variants));
       for (const variant of variants.splice(0)) variant.stop();
     }
   } finally {
     for (const variant of variants) variant.stop();
-    delay.close();
+    await delay.stop();
     await sshd.stop();
-    generator.kill('SIGTERM');
+    await generator.stop();
   }
+  const table = markdown(['load', 'variant', 'MB/s', 'ratio', 'CPU s/GB', 'ratio', 'resident MB'], rows);
+  process.stdout.write(`${table}\n`);
+  if (process.argv.includes('--write')) await writeSection('levers', table);
 }
 
-function printLoad(
+function rowsOf(
   load: string,
   found: Map<string, { rate: number[]; cpu: number[] }>,
   variants: readonly Variant[],
-): void {
+): string[][] {
   const whole = found.get('all on');
   const [rate, cpu] = [median(whole?.rate ?? []), median(whole?.cpu ?? [])];
-  for (const { name, pid } of variants) {
+  return variants.map(({ name, pid }) => {
     const one = found.get(name);
     const [ownRate, ownCpu] = [median(one?.rate ?? []), median(one?.cpu ?? [])];
-    const cells = [load, name, ownRate.toFixed(0), (ownRate / rate).toFixed(2)];
-    process.stdout.write(
-      `| ${[...cells, ownCpu.toFixed(2), (ownCpu / cpu).toFixed(2), residentMb([pid]).toFixed(0)].join(' | ')} |\n`,
-    );
-  }
+    const ratios = [ownRate.toFixed(0), (ownRate / rate).toFixed(2), ownCpu.toFixed(2), (ownCpu / cpu).toFixed(2)];
+    return [load, name, ...ratios, residentMb([pid]).toFixed(0)];
+  });
 }
 
 await main();

@@ -1,103 +1,105 @@
 /**
- * `npm run bench [-- --quick]`: throughput, latency and connection rate of `tunnel` beside `ssh -N -L`, with the same
- * cipher, through the same sshd, alternating in one run. Read the ratios: figures of a shared machine move, ratios of one run less.
+ * `npm run bench [-- --quick] [--write] [--only=near,defaults,far,memory]`: `tunnel` beside `ssh -N -L` and the peers that are installed,
+ * through the same sshd, taking turns in one run. `--write` puts the figures into docs/performance.md.
  */
-import { spawn } from 'node:child_process';
-import { startSshd } from '../support/sshd.ts';
-import { startSsh, startTunnel, type Contestant } from './contestants.ts';
-import { connectionsPerSecond, cpuSeconds, download, firstByteUs, pingPongUs, residentMb, upload } from './measure.ts';
-import { median, percentile, renderTable, type Series } from './report.ts';
-
-interface Measure {
-  readonly measure: string;
-  readonly unit: string;
-  readonly more: boolean;
-  once(contestant: Contestant): Promise<number>;
-}
+import { startSshd, type TestSshd } from '../support/sshd.ts';
+import { compare, type Measure } from './compare.ts';
+import {
+  isInstalled,
+  startAutossh,
+  startPlink,
+  startSsh,
+  startTunnel,
+  startTunnelSsh,
+  type Contestant,
+  type Course,
+  type Start,
+} from './contestants.ts';
+import { defaultLoads, farLoads, nearLoads, type Size } from './loads.ts';
+import { compareMemory } from './memory.ts';
+import { delayLine, startGenerator } from './native.ts';
+import { writeSection } from './page.ts';
+import { barsOf, renderTable, type Series } from './report.ts';
 
 const quick = process.argv.includes('--quick');
-const ROUNDS = quick ? 3 : 7;
-const BYTES = (quick ? 200 : 1_000) * 1e6;
+const write = process.argv.includes('--write');
+const only = process.argv
+  .find((word) => word.startsWith('--only='))
+  ?.slice('--only='.length)
+  .split(',');
 
-const MEASURES: readonly Measure[] = [
-  { measure: 'download, 1 stream', unit: 'MB/s', more: true, once: ({ port }) => download(port, BYTES) },
-  { measure: 'upload, 1 stream', unit: 'MB/s', more: true, once: ({ port }) => upload(port, BYTES) },
-  { measure: 'download, 16 streams', unit: 'MB/s', more: true, once: ({ port }) => download(port, BYTES, 16) },
-  { measure: 'upload, 16 streams', unit: 'MB/s', more: true, once: ({ port }) => upload(port, BYTES, 16) },
-  {
-    measure: 'CPU, 1 download',
-    unit: 's/GB',
-    more: false,
-    once: (one) => cpuPerGb(one, () => download(one.port, BYTES)),
-  },
-  { measure: 'CPU, 1 upload', unit: 's/GB', more: false, once: (one) => cpuPerGb(one, () => upload(one.port, BYTES)) },
-  {
-    measure: 'connect to first byte, p50',
-    unit: 'µs',
-    more: false,
-    once: async ({ port }) => median(await firstByteUs(port, 300)),
-  },
-  {
-    measure: 'connect to first byte, p99',
-    unit: 'µs',
-    more: false,
-    once: async ({ port }) => percentile(await firstByteUs(port, 300), 0.99),
-  },
-  {
-    measure: 'ping-pong, p50',
-    unit: 'µs',
-    more: false,
-    once: async ({ port }) => median(await pingPongUs(port, 2_000)),
-  },
-  {
-    measure: 'connections a second, 50 at once',
-    unit: '1/s',
-    more: true,
-    once: ({ port }) => connectionsPerSecond(port, quick ? 1_000 : 5_000, 50),
-  },
-  { measure: 'resident memory', unit: 'MB', more: false, once: ({ pid }) => Promise.resolve(residentMb([pid])) },
-];
-
-async function cpuPerGb({ pid }: Contestant, move: () => Promise<unknown>): Promise<number> {
-  const before = cpuSeconds([pid]);
-  await move();
-  return (cpuSeconds([pid]) - before) / (BYTES / 1e9);
-}
-
-/** Every contestant in turn, the order reversed every other round, after one round that does not count. */
-async function compare(measure: Measure, contestants: readonly Contestant[]): Promise<Series> {
-  const rounds: Record<string, number[]> = Object.fromEntries(contestants.map(({ name }) => [name, []]));
-  for (let round = -1; round < ROUNDS; round += 1) {
-    for (const one of round % 2 === 0 ? contestants : [...contestants].reverse()) {
-      const value = await measure.once(one);
-      if (round >= 0) rounds[one.name]?.push(value);
-    }
-  }
-  return { measure: measure.measure, unit: measure.unit, more: measure.more, rounds };
-}
+const SIZE: Size = quick
+  ? { rounds: 3, bytes: 200e6, connections: 1_000 }
+  : { rounds: 5, bytes: 1_000e6, connections: 5_000 };
+const IDLE = quick ? 500 : 5_000;
+const HALF_TRIP_MS = 50;
+/** The cipher of the like-for-like rounds: the one that both ends do fastest. */
+const CIPHER = 'aes128-gcm@openssh.com';
+const REFERENCE = 'ssh -L';
 
 async function main(): Promise<void> {
-  const generator = spawn(process.execPath, ['--import', 'tsx', 'test/bench/generator.ts'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const generator = await startGenerator();
+  const sshd = await startSshd({ config: ['LogLevel ERROR', 'MaxStartups 1000'] });
+  const delay = await delayLine(sshd.port, HALF_TRIP_MS);
+  const course: Course = { sshd, sshPort: sshd.port, targetPort: generator.said, cipher: CIPHER };
+  const far = { ...course, sshPort: delay.said };
+  try {
+    if (wanted('near')) await tell('near', await race([startTunnel, startSsh], course, nearLoads(SIZE)));
+    if (wanted('defaults')) await tell('defaults', await race(peers(), asItComes(course), defaultLoads(SIZE)));
+    if (wanted('far')) await tell('far', await race([startTunnel, startSsh], far, farLoads(SIZE)));
+    if (wanted('memory')) await tell('memory', await compareMemory([startTunnel, startSsh], course, IDLE));
+  } finally {
+    await delay.stop();
+    await sshd.stop();
+    await generator.stop();
+  }
+}
+
+function wanted(group: string): boolean {
+  return only === undefined || only.includes(group);
+}
+
+function asItComes(course: Course): Course {
+  return { ...course, cipher: undefined };
+}
+
+function peers(): readonly Start[] {
+  const installed = [
+    { start: startAutossh, needs: ['autossh'] },
+    { start: startPlink, needs: ['plink', 'puttygen'] },
+  ].filter(({ needs }) => {
+    const missing = needs.filter((program) => !isInstalled(program));
+    if (missing.length > 0) process.stderr.write(`left out, not installed: ${missing.join(', ')}\n`);
+    return missing.length === 0;
   });
-  const targetPort = await new Promise<number>((resolve) => {
-    generator.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
-  });
-  const sshd = await startSshd({ config: ['LogLevel ERROR'] });
+  return [startTunnel, startSsh, ...installed.map(({ start }) => start), startTunnelSsh];
+}
+
+/** All contestants up at once, every measure in turn. */
+async function race(starts: readonly Start[], course: Course, measures: readonly Measure[]): Promise<Series[]> {
   const contestants: Contestant[] = [];
   try {
-    contestants.push(await startTunnel(sshd, targetPort), await startSsh(sshd, targetPort));
+    for (const start of starts) contestants.push(await start(course));
     const series: Series[] = [];
-    for (const measure of MEASURES) {
-      series.push(await compare(measure, contestants));
-      process.stderr.write(`${measure.measure}: done\n`);
+    for (const measure of measures) {
+      series.push(...(await compare(measure, contestants, server(course.sshd), SIZE.rounds)));
+      process.stderr.write(`${measure.columns[0]?.measure ?? ''}: done\n`);
     }
-    process.stdout.write(`${renderTable(series, ['tunnel', 'ssh -L'], 'ssh -L')}\n`);
+    return series;
   } finally {
     await Promise.all(contestants.map((one) => one.stop()));
-    await sshd.stop();
-    generator.kill('SIGTERM');
   }
+}
+
+function server(sshd: TestSshd): { pids(): Promise<readonly number[]> } {
+  return { pids: () => sshd.pids() };
+}
+
+async function tell(group: string, series: readonly Series[]): Promise<void> {
+  const names = [...new Set(series.flatMap(({ rounds }) => Object.keys(rounds)))];
+  const table = renderTable(series, names, REFERENCE);
+  process.stdout.write(`\n${group}\n\n${table}\n`);
+  if (write) await writeSection(group, table, group === 'near' ? barsOf(series, 'tunnel', REFERENCE) : undefined);
 }
 
 await main();

@@ -7,21 +7,37 @@ export interface Series {
   readonly rounds: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Differences under this share of the value are noise on a shared machine, and are not called a difference. */
-const NOISE = 0.1;
+/** How far one contestant is from the reference in one measure; over 1 is better, whatever the unit. */
+export interface Bar {
+  readonly measure: string;
+  readonly better: number;
+}
 
-/** Markdown rows: medians with minimum and maximum, and the ratio to `reference` of the same run. */
+/** Differences under this share of the value are noise on a shared machine, and are not called a difference. */
+export const NOISE = 0.1;
+
+/** Markdown rows: medians with minimum and maximum, and each contestant's ratio to `reference` of the same run. */
 export function renderTable(series: readonly Series[], contestants: readonly string[], reference: string): string {
-  const head = [
-    `| measure | ${contestants.join(' | ')} | ratio to ${reference} |`,
-    `| --- |${' --- |'.repeat(contestants.length + 1)}`,
-  ];
-  const rows = series.map((one) => {
-    const cells = contestants.map((name) => cell(one.rounds[name] ?? []));
-    const ratios = contestants.filter((name) => name !== reference).map((name) => verdict(one, name, reference));
-    return `| ${one.measure} (${one.unit}) | ${cells.join(' | ')} | ${ratios.join(', ')} |`;
+  const rivals = contestants.filter((name) => name !== reference);
+  const heads = ['measure', ...contestants, ...rivals.map((name) => `${name} / ${reference}`)];
+  const rows = series.map((one) => [
+    `${one.measure} (${one.unit})`,
+    ...contestants.map((name) => cell(one.rounds[name] ?? [])),
+    ...rivals.map((name) => verdict(one, name, reference)),
+  ]);
+  return markdown(heads, rows);
+}
+
+/** A Markdown table. */
+export function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+export function barsOf(series: readonly Series[], name: string, reference: string): Bar[] {
+  return series.map((one) => {
+    const ratio = ratioOf(one, name, reference);
+    return { measure: one.measure, better: one.more ? ratio : 1 / ratio };
   });
-  return [...head, ...rows].join('\n');
 }
 
 export function median(values: readonly number[]): number {
@@ -33,17 +49,24 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
+/** Three figures, as many as a run can bear. */
+export function short(value: number): string {
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
 function cell(values: readonly number[]): string {
+  if (values.length === 0) return '–';
   return `${short(median(values))} (${short(Math.min(...values))}–${short(Math.max(...values))})`;
 }
 
-function verdict({ rounds, more }: Series, name: string, reference: string): string {
-  const ratio = median(rounds[name] ?? []) / median(rounds[reference] ?? []);
-  if (Math.abs(ratio - 1) < NOISE) return `${ratio.toFixed(2)}, no difference`;
-  return `${ratio.toFixed(2)}, ${ratio > 1 === more ? 'better' : 'worse'}`;
+function ratioOf({ rounds }: Series, name: string, reference: string): number {
+  return median(rounds[name] ?? []) / median(rounds[reference] ?? []);
 }
 
-function short(value: number): string {
-  if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+function verdict(one: Series, name: string, reference: string): string {
+  const ratio = ratioOf(one, name, reference);
+  if (Number.isNaN(ratio)) return '–';
+  if (Math.abs(ratio - 1) < NOISE) return `${ratio.toFixed(2)}, no difference`;
+  return `${ratio.toFixed(2)}, ${ratio > 1 === one.more ? 'better' : 'worse'}`;
 }

@@ -209,7 +209,8 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-async function descendants(root: number): Promise<readonly number[]> {
+/** The processes that this one started, and those that they started. */
+export async function descendants(root: number): Promise<readonly number[]> {
   const parents = new Map<number, number>();
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
