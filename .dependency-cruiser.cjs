@@ -10,7 +10,7 @@ const MAY_IMPORT = {
   observe: [],
   control: [],
   link: [],
-  secrets: ['files/private-folder', 'link/ask'], // a vault lies in a closed folder, and asks for its passphrase
+  secrets: ['files/(private-folder|exclusive)', 'link/ask'], // a vault lies in a closed folder, one changes it at a time, and it asks for its passphrase
   plan: ['ssh-config'],
   files: ['profile', 'known-hosts'],
   forward: ['socks', 'link/(carrier|transport)'],

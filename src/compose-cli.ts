@@ -83,11 +83,16 @@ export async function lookAtHostKey(
 }
 
 /** Under which name, and in which files, a server's host key stands. */
-export async function hostKeyPlaces(
-  server: HopPlan,
-): Promise<{ readonly name: string; readonly files: readonly string[] }> {
+export interface HostKeyPlaces {
+  readonly name: string;
+  /** Without the port: a key that stands there is taken too. */
+  readonly fallbackName: string;
+  readonly files: readonly string[];
+}
+
+export async function hostKeyPlaces(server: HopPlan): Promise<HostKeyPlaces> {
   const { hostKeyNames } = await import('./ssh/host-key.ts');
-  return { name: hostKeyNames(server).name, files: server.knownHosts };
+  return { ...hostKeyNames(server), files: server.knownHosts };
 }
 
 function secretsOf({ paths, env }: Place, onNote: (message: string) => void): ReadSecret {

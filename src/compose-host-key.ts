@@ -1,4 +1,5 @@
-import { appendKnownHost, readKnownHosts } from './files/known-hosts.ts';
+import { appendKnownHost } from './files/known-hosts-append.ts';
+import { readKnownHosts } from './files/known-hosts.ts';
 import { matchesHost } from './known-hosts/match.ts';
 import { NO_KNOWN_HOSTS, type KnownHost, type KnownHosts } from './known-hosts/parse.ts';
 import type { Ask } from './link/ask.ts';

@@ -1,15 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { FileHeldError, takeFileLock } from '../files/exclusive.ts';
 import { ensurePrivateFolder } from '../files/private-folder.ts';
 import { TunnelError } from '../model/failure.ts';
 import { formatVault, LARGEST_VAULT_BYTES, parseVault, type VaultFile } from './vault-format.ts';
-
-/** A change takes milliseconds: whoever holds the lock longer than this is stuck. */
-const LOCK_WITHIN_MS = 5_000;
-const LOOK_AGAIN_MS = 25;
 
 /** @returns undefined where there is no vault @throws SECRET_STORE where it is damaged, or others may read it */
 export async function readVault(file: string): Promise<VaultFile | undefined> {
@@ -83,57 +79,13 @@ async function write(file: string, text: string): Promise<void> {
   }
 }
 
-/** Held by a file that names its holder. @returns how to give it back */
+/** Rejects with SECRET_STORE in words for the person. @returns how to give it back */
 async function lock(file: string): Promise<() => Promise<void>> {
-  const path = `${file}.lock`;
-  const untilMs = performance.now() + LOCK_WITHIN_MS;
-  while (!(await taken(path, file))) {
-    const holder = await readFile(path, 'utf8').catch(() => ''); // it has gone meanwhile
-    if (isDead(holder)) await clear(path, holder);
-    else if (performance.now() > untilMs) {
-      throw vaultFailure('change', file, `process ${holder} holds it`, { hint: `Remove ${path} if it is stuck.` });
-    } else await sleep(LOOK_AGAIN_MS);
-  }
-  return () => rm(path, { force: true });
-}
-
-/** A lock appears with its holder's name in it, or not at all. */
-async function taken(path: string, file: string): Promise<boolean> {
-  const ours = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   try {
-    const handle = await open(ours, 'wx', 0o600);
-    await handle.writeFile(String(process.pid)).finally(() => handle.close());
-    await link(ours, path);
-    return true;
+    return await takeFileLock(file);
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw vaultFailure('change', file, reasonOf(error), { cause: error });
-  } finally {
-    await rm(ours, { force: true }).catch(() => undefined); // an empty name more in a private folder harms nobody
-  }
-}
-
-/** Takes a dead holder's lock away. One that came in its place meanwhile is put back. */
-async function clear(path: string, holder: string): Promise<void> {
-  const aside = `${path}.${randomBytes(4).toString('hex')}.old`;
-  try {
-    await rename(path, aside);
-    if ((await readFile(aside, 'utf8')) !== holder) await link(aside, path);
-  } catch (error) {
-    if (!['ENOENT', 'EEXIST'].includes(codeOf(error))) throw error; // somebody else was quicker
-  } finally {
-    await rm(aside, { force: true });
-  }
-}
-
-function isDead(holder: string): boolean {
-  const pid = Number(holder);
-  if (!Number.isInteger(pid) || pid <= 0) return holder !== '';
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return codeOf(error) === 'ESRCH';
+    const hint = error instanceof FileHeldError ? { hint: `Remove ${error.path} if it is stuck.` } : {};
+    throw vaultFailure('change', file, reasonOf(error), { ...hint, cause: error });
   }
 }
 

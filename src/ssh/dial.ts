@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { appendKnownHost, readKnownHosts } from '../files/known-hosts.ts';
+import { appendKnownHost } from '../files/known-hosts-append.ts';
+import { readKnownHosts } from '../files/known-hosts.ts';
 import type { Dial, DialRequest, Transport } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan, SecretSource } from '../model/plan.ts';

@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { appendKnownHost, readKnownHosts } from '../../src/files/known-hosts.ts';
+import { appendKnownHost } from '../../src/files/known-hosts-append.ts';
+import { readKnownHosts } from '../../src/files/known-hosts.ts';
 import { NO_KNOWN_HOSTS, parseKnownHosts, type KnownHosts } from '../../src/known-hosts/parse.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
 import { Secret } from '../../src/model/secret.ts';

@@ -1,7 +1,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { composeEngine } from '../../src/compose-engine.ts';
-import { appendKnownHost, readKnownHosts } from '../../src/files/known-hosts.ts';
+import { appendKnownHost } from '../../src/files/known-hosts-append.ts';
+import { readKnownHosts } from '../../src/files/known-hosts.ts';
 import type { Dial } from '../../src/link/transport.ts';
 import type { ForwardPlan, LocalForwardPlan, Plan } from '../../src/model/plan.ts';
 import type { OpenQuestion } from '../../src/model/request.ts';

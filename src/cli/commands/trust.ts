@@ -1,6 +1,10 @@
+import type { HostKeyPlaces } from '../../compose-cli.ts';
 import type { OfferedHostKey } from '../../compose-host-key.ts';
-import { appendKnownHost, removeKnownHost } from '../../files/known-hosts.ts';
-import { keyTypeOf } from '../../known-hosts/parse.ts';
+import { appendKnownHost } from '../../files/known-hosts-append.ts';
+import { removeKnownHost } from '../../files/known-hosts-remove.ts';
+import { readKnownHosts } from '../../files/known-hosts.ts';
+import { isWildcard, matchesHost } from '../../known-hosts/match.ts';
+import { keyTypeOf, type KnownHost } from '../../known-hosts/parse.ts';
 import { fingerprint, keyTypeTitle } from '../../known-hosts/verdict.ts';
 import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
@@ -56,21 +60,44 @@ export const untrust: Run = async ([subject = ''], options, context) => {
     if (!(await askYesNo(`Forget the key of ${name}?`, true, context.signal)))
       return context.out.say('Nothing was removed.');
   }
-  const removed: { file: string; lines: number }[] = [];
+  const removed: { file: string; lines: readonly KnownHost[] }[] = [];
   for (const file of files) {
     const lines = await removeKnownHost(file, name);
-    if (lines > 0) removed.push({ file, lines });
+    if (lines.length > 0) removed.push({ file, lines });
   }
+  const left = await stillKnown(places, files);
   if (removed.length === 0) {
     throw new TunnelError('HOST_KEY_UNKNOWN', `Cannot forget ${name}: no line of ${files.join(', ')} names it`, {
-      hint: '',
+      hint: left.join(' '),
     });
   }
-  if (context.json) return context.out.json({ version: 1, host: name, removed });
-  for (const { file, lines } of removed) {
-    context.out.say(`Removed ${name} from ${file} (${lines} ${lines === 1 ? 'line' : 'lines'}).`);
+  if (context.json) {
+    return context.out.json({
+      version: 1,
+      host: name,
+      removed: removed.map(({ file, lines }) => ({ file, lines: lines.length })),
+    });
   }
+  for (const { file, lines } of removed) {
+    context.out.say(`Removed ${name} from ${file} (${lines.length} ${lines.length === 1 ? 'line' : 'lines'}).`);
+    for (const { line, hosts } of lines.filter(({ hosts: written }) => isWildcard(written)))
+      context.out.warn(`Line ${line} spoke of other hosts too, which are unknown now: ${cleanLine(hosts, 200)}`);
+  }
+  for (const note of left) context.out.warn(note);
 };
+
+/** What goes on vouching for the host: `ssh-keygen -R` leaves it alone, and so do we. */
+async function stillKnown(places: readonly HostKeyPlaces[], files: readonly string[]): Promise<readonly string[]> {
+  const { entries } = await readKnownHosts(files);
+  const names = places.flatMap(({ name, fallbackName }) => [name, fallbackName]);
+  return entries
+    .filter(({ marker, hosts }) => marker !== 'revoked' && names.some((one) => matchesHost(hosts, one)))
+    .map(({ marker, file, line, hosts }) =>
+      marker === 'none'
+        ? `It is still known by ${file}:${line}, as ${cleanLine(hosts, 200)}.`
+        : `An authority in ${file}:${line} may still vouch for it.`,
+    );
+}
 
 function wantedFingerprint(options: Options): string | undefined {
   const given = options.text('fingerprint');
