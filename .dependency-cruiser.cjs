@@ -17,6 +17,7 @@ const MAY_IMPORT = {
   supervisor: ['link', 'forward'],
   ssh: ['known-hosts', 'files/known-hosts', 'link/(transport|ask)', 'secrets/(store|totp)'],
   check: ['link/(transport|ask)', 'forward/(probe|dial)'],
+  authorize: ['link/transport'],
   router: [],
   demo: ['ssh/demo-server'],
   daemon: ['control', 'supervisor', 'observe', 'files', 'compose'],
@@ -30,6 +31,7 @@ const MAY_IMPORT = {
       'compose',
       'demo',
       'check',
+      'authorize',
       'plan/origins',
       'ssh-config/settings',
     ],
@@ -45,6 +47,7 @@ const PURE_FILES = [
   'control/(messages|codec)',
   'supervisor/(state|reconcile)',
   'ssh-config/(settings|tokens)',
+  'authorize/(key-limits|authorized-line|remote-script)',
 ];
 const PURE_BUILTINS = ['crypto', 'path', 'net', 'util'];
 

@@ -20,6 +20,7 @@ export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
   explain: async () => (await import('./commands/explain.ts')).run,
   trust: async () => (await import('./commands/trust.ts')).run,
   untrust: async () => (await import('./commands/trust.ts')).untrust,
+  authorize: async () => (await import('./commands/authorize.ts')).run,
   secret: async () => (await import('./commands/secret.ts')).run,
   wait: async () => (await import('./commands/wait.ts')).run,
   port: async () => (await import('./commands/port.ts')).run,

@@ -270,6 +270,20 @@ export const VERBS: readonly VerbSpec[] = [
     words: [],
   },
   {
+    name: 'authorize',
+    group: 'Profiles',
+    brief: 'a key that only tunnels',
+    about:
+      "Makes a key for one profile and prints the line for the server's authorized_keys that allows its forwards and nothing else.",
+    args: ['NAME'],
+    options: [
+      { flags: '--use', help: 'have the profile log in with this key' },
+      { flags: '--key <file>', help: 'an existing key instead of one of its own' },
+    ],
+    examples: [['tunnel authorize pop-mail', 'the key and its line']],
+    words: 'profiles',
+  },
+  {
     name: 'secret',
     group: 'Profiles',
     brief: 'passwords in the keychain',

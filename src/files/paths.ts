@@ -16,6 +16,8 @@ export interface Paths {
   readonly usedCodesFile: string;
   /** Secrets, encrypted, in a folder of their own. */
   readonly vaultFile: string;
+  /** Keys that `tunnel authorize` makes, one for each profile. */
+  readonly keysDir: string;
   /** Folder of the control socket; 0700 and ours, or it is not used. '' where the system has named pipes instead. */
   readonly runDir: string;
   /** The control socket's path, short enough for the system, or a pipe's name on Windows. */
@@ -47,6 +49,7 @@ export function appPaths(facts: PathFacts = pathFacts()): Paths {
     wantedFile: join(stateDir, 'wanted.json'),
     usedCodesFile: join(stateDir, 'used-codes.json'),
     vaultFile: join(configDir, 'secrets', 'vault.json'),
+    keysDir: join(configDir, 'keys'),
     ...controlPlace(facts, stateDir, runDir),
   };
 }

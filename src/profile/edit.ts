@@ -62,7 +62,8 @@ export function setField(text: string, path: readonly (string | number)[], value
   });
 }
 
-function edited(text: string, change: (document: Document.Parsed) => void): string {
+/** Changes the text of a profile by its tree; lines, indentation and comments stay. @throws RangeError where it cannot be read */
+export function edited(text: string, change: (document: Document.Parsed) => void): string {
   const document = parseDocument(text, {
     version: '1.2',
     schema: 'core',

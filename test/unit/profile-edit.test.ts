@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ForwardSpec } from '../../src/model/forward-spec.ts';
 import type { Profile } from '../../src/model/profile.ts';
 import { addForward, formatProfile, removeForward, replaceForward, setField } from '../../src/profile/edit.ts';
+import { setServerKey } from '../../src/profile/edit-server.ts';
 import { allFields, fieldHelp } from '../../src/profile/field-help.ts';
 import { needsTrust } from '../../src/profile/needs-trust.ts';
 import { parseProfile } from '../../src/profile/parse.ts';
@@ -60,6 +61,40 @@ describe('an edit changes what it is asked to and keeps the rest, comments inclu
     expect(() => addForward('a: [', V6)).toThrow(RangeError);
     expect(() => addForward('- a', V6)).toThrow(RangeError);
     expect(() => removeForward(TEXT, 2)).toThrow(RangeError);
+  });
+});
+
+describe('the server gets a key of its own and no agent, whatever form it is written in', () => {
+  const rest = 'forwards:\n  - 1:a:1\n';
+  test.each([
+    [
+      'a word',
+      `# top\nvia: alice@pop:2222 # the server\n${rest}`,
+      `# top\nvia:\n  # the server\n  host: pop\n  port: 2222\n  user: alice\n  identity: [~/k]\n  agent: false\n${rest}`,
+    ],
+    [
+      'a list of words',
+      `via:\n  - bastion # jump\n  # the last\n  - pop\n${rest}`,
+      `via:\n  - bastion # jump\n  # the last\n  - host: pop\n    identity: [~/k]\n    agent: false\n${rest}`,
+    ],
+    [
+      'a table with a key and an agent',
+      `via:\n  - host: pop # hi\n    identity: ~/old # mine\n    agent: true # yes\n${rest}`,
+      `via:\n  - host: pop # hi\n    identity: [~/k] # mine\n    agent: false # yes\n${rest}`,
+    ],
+    [
+      'a table in one line',
+      `via: { host: '::1', identity: [a, b] } # v6\n${rest}`,
+      `via: { host: '::1', identity: [ ~/k ], agent: false } # v6\n${rest}`,
+    ],
+  ])('%s', (_, before, after) => {
+    expect(setServerKey(before, '~/k')).toBe(after);
+    expect(setServerKey(after, '~/k')).toBe(after);
+    expect(parseProfile(after, 'x.yaml').ok).toBe(true);
+  });
+
+  test('a profile without a server is refused', () => {
+    expect(() => setServerKey('forwards:\n  - { relay: 1, to: a:1 }\n', '~/k')).toThrow(RangeError);
   });
 });
 

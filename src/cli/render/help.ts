@@ -9,7 +9,6 @@ export function overviewLines(verbs: readonly VerbSpec[], options: readonly Opti
   return [
     'SSH tunnels that stay up: a profile says where localhost leads, for good.',
     `Usage: tunnel VERB [NAME…] [options]      ${theme.dim('tunnel help VERB explains one')}`,
-    '',
     ...groups.flatMap((group) => [theme.strong(group), ...twoColumns(shown.filter((verb) => verb.group === group))]),
     `${theme.strong('Options')}  ${options.map(({ flags }) => flags).join('   ')}`,
     theme.strong('Examples'),
