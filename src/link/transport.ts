@@ -71,6 +71,8 @@ export interface TransportFacts {
   readonly compression: string;
   /** Words for a person: no native addon, strict key exchange missing, … */
   readonly notes: readonly string[];
+  /** Words that a person must not overlook, of every hop: old algorithms in use. */
+  readonly warnings: readonly string[];
 }
 
 /** Makes one SSH connection through the hops. Rejects with a TunnelError; leaves nothing open when it does. */

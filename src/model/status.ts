@@ -45,8 +45,10 @@ export interface LinkStatus {
   /** `implicit` where the cipher brings its own. */
   readonly mac: string;
   readonly compression: string;
-  /** What a person should know: no strict key exchange, old algorithms, no native addon. */
+  /** What a person should know: no strict key exchange, no native addon. */
   readonly notes: readonly string[];
+  /** What nobody should overlook: old algorithms that `legacy: true` let in, at any hop. */
+  readonly warnings: readonly string[];
 }
 
 export interface ForwardStatus {

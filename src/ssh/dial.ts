@@ -115,7 +115,7 @@ class ChainDial {
       } catch (error) {
         const found =
           error instanceof TunnelError && error.cause instanceof UnsafeChoice ? error.cause.unsafe : undefined;
-        if (found === undefined || unsafe.includes(found)) throw error;
+        if (found === undefined || unsafe.includes(found)) throw nothingSafe(error, unsafe, hop);
         unsafe.push(found);
       }
     }
@@ -245,6 +245,16 @@ class ChainDial {
       for (const check of checks) check();
     });
   }
+}
+
+/** What both sides have in common is not enough, since part of it is unsafe with this server. */
+function nothingSafe(error: unknown, unsafe: readonly Unsafe[], hop: HopPlan): unknown {
+  if (unsafe.length === 0 || !(error instanceof TunnelError) || error.code !== 'NO_COMMON_ALGORITHM') return error;
+  return new TunnelError(
+    'NO_COMMON_ALGORITHM',
+    `Cannot connect to ${hopName(hop)}: the server lacks strict key exchange (CVE-2023-48795), and all that it offers is unsafe without it`,
+    { cause: error, hint: 'Have the server allow AES-GCM or AES-CTR, or update it.' },
+  );
 }
 
 /** The next hop's stream: a channel through the one before, as `ssh -W` makes it. The hop's own deadline covers it. */

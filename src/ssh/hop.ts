@@ -58,6 +58,8 @@ export class HopConnection {
   readonly client: Client;
   readonly stream: Duplex;
   readonly notes: string[] = [];
+  /** What must not be overlooked. */
+  readonly warnings: string[] = [];
   readonly #context: HopContext;
   readonly #start: HopStart;
   readonly #watchers = new Set<(reason: TunnelError) => void>();
@@ -170,7 +172,8 @@ export class HopConnection {
       const onSettled = (settled: Settled): void => this.#judge(settled);
       this.#exchanges = extendKeyExchange(protocol, { offer: choice.offer, mlKem: pq, certifiedKey, onSettled });
       if (this.#exchanges === undefined) this.notes.push('ssh2 is not as expected: no ML-KEM, no host certificates');
-      this.#login = new Login(this.#context, watchLogin(protocol), (error) => this.destroy(error));
+      const server = { truth: watchLogin(protocol), version: () => this.serverVersion };
+      this.#login = new Login(this.#context, server, (error) => this.destroy(error));
       this.#readPreamble();
     } catch (error) {
       this.destroy(error instanceof TunnelError ? error : this.#fault(error));
@@ -261,7 +264,7 @@ export class HopConnection {
     const old = legacyAmong(settled);
     if (old.length === 0) return;
     const remark = `${this.name} uses old algorithms, which its profile allows by \`legacy: true\`: ${old.join(', ')}`;
-    this.notes.push(remark);
+    this.warnings.push(remark);
     this.#context.onNote(remark);
   }
 

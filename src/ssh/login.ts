@@ -24,6 +24,7 @@ const MOST_KEYBOARD_ATTEMPTS = 3;
 export class Login {
   readonly #context: HopContext;
   readonly #truth: () => LoginTruth;
+  readonly #serverVersion: () => string;
   readonly #fail: (error: TunnelError) => void;
   readonly #passwords: Passwords;
   readonly #codes: Codes;
@@ -32,11 +33,18 @@ export class Login {
   #keyboard: KeyboardAttempt | undefined;
   #passwordOpen = false;
   #needsPerson: TunnelError | undefined;
+  /** Keys that could not be tried, each with its reason. */
+  readonly #leftAside: string[] = [];
 
   /** @param fail ends the connection, where an answer to the server is not possible */
-  constructor(context: HopContext, truth: () => LoginTruth, fail: (error: TunnelError) => void) {
+  constructor(
+    context: HopContext,
+    server: { readonly truth: () => LoginTruth; readonly version: () => string },
+    fail: (error: TunnelError) => void,
+  ) {
     this.#context = context;
-    this.#truth = truth;
+    this.#truth = server.truth;
+    this.#serverVersion = server.version;
     this.#fail = fail;
     this.#passwords = new Passwords(context);
     this.#codes = new Codes(context);
@@ -96,14 +104,15 @@ export class Login {
   async #offer(identity: Identity, truth: LoginTruth): Promise<SingleKeyAgent | undefined> {
     try {
       const { keyType, blob } = await identity.reveal();
-      const algorithm = signatureAlgorithm(keyType, truth.signatureAlgorithms, this.#context.hop.legacy);
+      const server = { names: truth.signatureAlgorithms, version: this.#serverVersion() };
+      const algorithm = signatureAlgorithm(keyType, server, this.#context.hop.legacy);
       if (algorithm !== undefined) {
         return new SingleKeyAgent({ algorithm, blob, sign: (data) => this.#sign(identity, data, algorithm) }, (error) =>
           this.#broken(error),
         );
       }
-      this.#context.onNote(
-        `Cannot use ${identity.label}: the server takes only SHA-1 signatures of it (see \`legacy\`)`,
+      this.#leave(
+        `Cannot use ${identity.label}: the server takes only SHA-1 signatures of it, which need \`legacy: true\``,
       );
     } catch (error) {
       this.#setAside(identity, error);
@@ -124,9 +133,13 @@ export class Login {
   #setAside(identity: Identity, error: unknown): void {
     if (this.#context.signal.aborted) return;
     if (error instanceof TunnelError && error.code === 'NEEDS_PERSON') this.#needsPerson = error;
-    else if (error instanceof TunnelError) this.#context.onNote(`${error.message}. ${error.hint}`);
-    else
-      this.#context.onNote(`Cannot use ${identity.label}: ${error instanceof Error ? error.message : String(error)}`);
+    else if (error instanceof TunnelError) this.#leave(`${error.message}. ${error.hint}`);
+    else this.#leave(`Cannot use ${identity.label}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  #leave(why: string): void {
+    this.#leftAside.push(cleanLine(why, 300));
+    this.#context.onNote(why);
   }
 
   #leaveKeys(count: number): undefined {
@@ -191,7 +204,11 @@ export class Login {
     return new TunnelError(
       'LOGIN_REFUSED',
       `Cannot log in to ${this.#context.name} as ${this.#context.hop.user}: ${why}; tried ${tried.join(', ') || 'nothing'}, the server offers ${offers}`,
-      this.#tried.size === 0 ? { hint: 'Name a key with `identity`, or load one into the SSH agent.' } : {},
+      this.#leftAside.length > 0
+        ? { hint: `${this.#leftAside.join('. ')}.` }
+        : this.#tried.size === 0
+          ? { hint: 'Name a key with `identity`, or load one into the SSH agent.' }
+          : {},
     );
   }
 }

@@ -262,7 +262,7 @@ function incomingKey(bind: Endpoint): string {
   return bind.kind === 'unix' ? `unix:${bind.path}` : `${serverHost(bind.host)}:${bind.port}`;
 }
 
-function factsOf({ last }: TransportParts): TransportFacts {
+function factsOf({ hops, last }: TransportParts): TransportFacts {
   const settled = last.settled;
   const mac = settled?.macs[0] ?? '';
   return {
@@ -273,5 +273,6 @@ function factsOf({ last }: TransportParts): TransportFacts {
     mac: mac === '' ? 'implicit' : mac,
     compression: last.compression,
     notes: last.notes,
+    warnings: hops.flatMap(({ warnings }) => warnings),
   };
 }

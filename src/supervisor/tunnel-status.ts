@@ -54,8 +54,8 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
 function linkStatus(carrier: CarrierStatus | null): Pick<TunnelStatus, 'link'> {
   const facts = carrier?.facts ?? null;
   if (facts === null) return {};
-  const { serverVersion: server, kex, hostKey, cipher, mac, compression, notes } = facts;
-  return { link: { server, kex, hostKey, cipher, mac, compression, notes } };
+  const { serverVersion: server, kex, hostKey, cipher, mac, compression, notes, warnings } = facts;
+  return { link: { server, kex, hostKey, cipher, mac, compression, notes, warnings } };
 }
 
 function isoOrNull(atMs: number | null): string | null {

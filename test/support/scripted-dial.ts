@@ -83,6 +83,7 @@ export class ScriptedTransport implements Transport {
     mac: 'x',
     compression: 'none',
     notes: [],
+    warnings: [],
   };
   receivedBytes = 1;
   pings = 0;

@@ -206,6 +206,7 @@ describe('the table of status', () => {
       mac: 'hmac-sha2-256-etm@openssh.com',
       compression: 'none',
       notes: ['the server lacks strict key exchange'],
+      warnings: [],
     };
 
     const all = lines([tunnel({ link })], true);
@@ -217,6 +218,18 @@ describe('the table of status', () => {
     ]);
     expect(implicit.at(-2)).toMatch(/cipher aes128-ctr, compression zlib$/);
     expect(lines([tunnel({ link })]).join()).not.toContain('mlkem');
+  });
+
+  test('old algorithms are shown without being asked for', () => {
+    const names = { kex: 'diffie-hellman-group1-sha1', hostKey: 'ssh-rsa', cipher: '3des-cbc', mac: 'hmac-md5' };
+    const rest = {
+      server: 'OpenSSH_5.3',
+      compression: 'none',
+      notes: [],
+      warnings: ['pop uses old\u001b[2J: 3des-cbc'],
+    };
+
+    expect(lines([tunnel({ link: { ...names, ...rest } })])).toContain('  pop uses old\\u001b[2J: 3des-cbc');
   });
 
   test('nothing is said in so many words', () => {

@@ -114,17 +114,25 @@ describe('algorithms', () => {
 });
 
 test.each([
-  ['ssh-ed25519', ['rsa-sha2-256'], false, 'ssh-ed25519'],
-  ['ssh-rsa', ['rsa-sha2-256', 'rsa-sha2-512'], false, 'rsa-sha2-512'],
-  ['ssh-rsa', ['rsa-sha2-256'], false, 'rsa-sha2-256'],
-  ['ssh-rsa', undefined, false, 'rsa-sha2-256'],
-  ['ssh-rsa', undefined, true, 'ssh-rsa'],
-  ['ssh-rsa', ['ssh-rsa'], false, undefined],
-  ['ssh-rsa-cert-v01@openssh.com', ['rsa-sha2-512'], false, 'rsa-sha2-512-cert-v01@openssh.com'],
-  ['ssh-ed25519-cert-v01@openssh.com', [], false, 'ssh-ed25519-cert-v01@openssh.com'],
-])('a %s key with a server that takes %j (legacy %j) signs as %j', (type, server, legacy, expected) => {
-  expect(signatureAlgorithm(type, server, legacy)).toBe(expected);
-});
+  ['ssh-ed25519', ['rsa-sha2-256'], 'OpenSSH_9.2', false, 'ssh-ed25519'],
+  ['ssh-rsa', ['rsa-sha2-256', 'rsa-sha2-512'], 'OpenSSH_9.2', false, 'rsa-sha2-512'],
+  ['ssh-rsa', ['rsa-sha2-256'], 'OpenSSH_9.2', false, 'rsa-sha2-256'],
+  ['ssh-rsa', undefined, 'OpenSSH_9.2', false, 'rsa-sha2-256'],
+  ['ssh-rsa', undefined, 'OpenSSH_5.3', true, 'ssh-rsa'],
+  ['ssh-rsa', ['ssh-rsa'], 'dropbear', false, undefined],
+  // What the real 7.4 says: it takes SHA-2 all the same, but not of certificates.
+  ['ssh-rsa', ['ssh-ed25519', 'ssh-rsa', 'ssh-dss'], 'OpenSSH_7.4', false, 'rsa-sha2-512'],
+  ['ssh-rsa', ['ssh-ed25519', 'ssh-rsa', 'ssh-dss'], 'OpenSSH_7.4', true, 'rsa-sha2-512'],
+  ['ssh-rsa-cert-v01@openssh.com', ['ssh-rsa'], 'OpenSSH_7.4', false, undefined],
+  ['ssh-rsa-cert-v01@openssh.com', ['rsa-sha2-512'], 'OpenSSH_7.7p1', true, 'ssh-rsa-cert-v01@openssh.com'],
+  ['ssh-rsa-cert-v01@openssh.com', ['rsa-sha2-512'], 'OpenSSH_7.8', false, 'rsa-sha2-512-cert-v01@openssh.com'],
+  ['ssh-ed25519-cert-v01@openssh.com', [], 'OpenSSH_7.4', false, 'ssh-ed25519-cert-v01@openssh.com'],
+])(
+  'a %s key with a server that takes %j and is %s (legacy %j) signs as %j',
+  (type, names, version, legacy, expected) => {
+    expect(signatureAlgorithm(type, { names, version }, legacy)).toBe(expected);
+  },
+);
 
 describe('a private key', () => {
   test.each([

@@ -59,6 +59,7 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
     ...others.map((cells) => [{ text: '' }, { text: '' }, { text: '' }, ...cells]),
     ...(verbose ? factLines(row, theme) : []),
     ...doorLines(row, theme),
+    ...(row.link?.warnings ?? []).map((warning) => theme.warn(`  ${cleanLine(warning)}`)),
     ...troubleLines(row, nowMs, theme),
   ];
 }

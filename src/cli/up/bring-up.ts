@@ -45,6 +45,8 @@ export function reportBroughtUp({ tunnels, failures }: BroughtUp, context: Conte
     return 0;
   }
   for (const line of forwardLines(tunnels, out.theme)) out.data(line);
+  for (const { link } of tunnels)
+    for (const warning of link?.warnings ?? []) out.warn(out.talkTheme.warn(cleanLine(warning)));
   for (const { tunnel, facts } of failures) {
     const message =
       failures.length > 1 || tunnels.length > 1 ? `${cleanLine(tunnel)}: ${facts.message}` : facts.message;
