@@ -1,9 +1,10 @@
 // What commands need that act without the supervisor: plans, a dial, the keychain. Loaded by whoever uses it, and no sooner.
-import type { OfferedHostKey } from './compose-host-key.ts';
+import type { OfferedHostKeys } from './compose-host-key.ts';
 import { composeEngine, type Engine } from './compose-engine.ts';
 import { checkProfileText, planOfProfile, planResolver, tracePlan, type TracedPlan } from './compose-plan.ts';
 import type { Paths } from './files/paths.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
+import type { KnownHost } from './known-hosts/parse.ts';
 import type { Ask } from './link/ask.ts';
 import type { Dial, DialRequest } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
@@ -72,14 +73,15 @@ export async function dialOnce(request: DialRequest, place: Place, onKeychainNot
   return dial(request);
 }
 
-/** Asks a server for its host key; nothing is recorded for it. Rejects as a dial does. */
-export async function lookAtHostKey(
+/** Asks a server for its host keys; nothing is recorded for it. Rejects as a dial does. */
+export async function lookAtHostKeys(
   request: DialRequest,
   place: Place,
+  isEnough: (known: readonly KnownHost[]) => boolean,
   onKeychainNote: OnKeychainNote,
-): Promise<OfferedHostKey> {
-  const { offeredHostKey } = await import('./compose-host-key.ts');
-  return offeredHostKey(request, secretsOf(place, onKeychainNote));
+): Promise<OfferedHostKeys> {
+  const { offeredHostKeys } = await import('./compose-host-key.ts');
+  return offeredHostKeys(request, secretsOf(place, onKeychainNote), isEnough);
 }
 
 /** Under which name, and in which files, a server's host key stands. */

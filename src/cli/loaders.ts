@@ -19,7 +19,7 @@ export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
   check: async () => (await import('./commands/check.ts')).run,
   explain: async () => (await import('./commands/explain.ts')).run,
   trust: async () => (await import('./commands/trust.ts')).run,
-  untrust: async () => (await import('./commands/trust.ts')).untrust,
+  untrust: async () => (await import('./commands/untrust.ts')).run,
   authorize: async () => (await import('./commands/authorize.ts')).run,
   secret: async () => (await import('./commands/secret.ts')).run,
   wait: async () => (await import('./commands/wait.ts')).run,

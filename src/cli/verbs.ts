@@ -250,9 +250,9 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Profiles',
     brief: 'accept a host key, a file',
     about:
-      "Shows a host's fingerprints and records its key; or, given a file of a working directory, accepts that profile as it is now.",
+      "Shows a host's fingerprints and records its keys; or, given a file of a working directory, accepts that profile as it is now.",
     args: ['HOST|FILE'],
-    options: [YES, { flags: '--fingerprint <print>', help: 'trust the key only if it has this fingerprint' }],
+    options: [YES, { flags: '--fingerprint <print>', help: 'trust the key that has this fingerprint, and no other' }],
     examples: [
       ['tunnel trust pop.example.org', 'a host key'],
       ['tunnel trust .tunnel/db.yaml', "a team's profile"],

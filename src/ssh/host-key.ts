@@ -12,6 +12,8 @@ export interface HostKeyStore {
   /** Rejects where a file that exists cannot be read: that must never pass for "unknown". */
   read(files: readonly string[]): Promise<KnownHosts>;
   append(file: string, name: string, key: Buffer, hashed: boolean): Promise<void>;
+  /** Told of a key that a certificate of this authority made trusted: it is not recorded. */
+  vouched?(name: string, key: Buffer, authority: KnownHost): void;
 }
 
 /**
@@ -139,7 +141,7 @@ export class HostKeyCheck {
     const verdict = judgeHostKey(this.#known.entries, this.#name, key, this.#fallbackName);
     if (verdict.kind === 'revoked') throw this.#revoked(key, verdict.entry);
     if (hop.hostKey.kind === 'fingerprint') return this.#pinned(key, hop.hostKey.fingerprints);
-    if (certificate !== undefined && this.#vouched(certificate)) return;
+    if (certificate !== undefined && this.#vouched(key, certificate)) return;
     switch (verdict.kind) {
       case 'match':
         this.#knownBy = verdict.entry;
@@ -155,7 +157,7 @@ export class HostKeyCheck {
   }
 
   /** @throws HOST_KEY_REVOKED */
-  #vouched(certificate: Buffer): boolean {
+  #vouched(key: Buffer, certificate: Buffer): boolean {
     const names = { name: this.#name, fallbackName: this.#fallbackName, principal: this.#fallbackName };
     const verdict = judgeCertificate(this.#known.entries, certificate, names, Date.now());
     if (verdict.kind === 'revoked')
@@ -164,6 +166,7 @@ export class HostKeyCheck {
       this.#uselessCertificate = verdict.why;
       this.#context.onNote(`The host certificate of ${this.#context.name} is not used: ${verdict.why}`);
     }
+    if (verdict.kind === 'vouched') this.#store.vouched?.(this.#name, key, verdict.entry);
     return verdict.kind === 'vouched';
   }
 

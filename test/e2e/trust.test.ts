@@ -4,12 +4,23 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { Terminal } from '../support/pty.ts';
-import { startSshd, type TestSshd } from '../support/sshd.ts';
+import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 
-async function fingerprintOf(sshd: TestSshd): Promise<string> {
-  const { stdout } = await promisify(execFile)('ssh-keygen', ['-lf', join(sshd.dir, 'host_ed25519.pub')]);
+async function fingerprintOf(sshd: TestSshd, type = 'ed25519'): Promise<string> {
+  const { stdout } = await promisify(execFile)('ssh-keygen', ['-lf', join(sshd.dir, `host_${type}.pub`)]);
   return /SHA256:\S+/.exec(stdout)?.[0] ?? '';
+}
+
+const TYPES = ['ed25519', 'ecdsa', 'rsa'] as const;
+
+/** Has the authority sign the host's key, for 127.0.0.1, and starts the server with that. */
+async function certify(sshd: TestSshd, authority: string): Promise<void> {
+  const sign = ['-q', '-s', authority, '-I', 'host', '-h', '-n', '127.0.0.1', join(sshd.dir, 'host_ed25519.pub')];
+  await promisify(execFile)('ssh-keygen', sign);
+  await sshd.kill();
+  await sshd.configure([`HostCertificate ${sshd.inside('host_ed25519-cert.pub')}`], ['ed25519']);
+  await sshd.start();
 }
 
 /** The person's own known_hosts. */
@@ -71,6 +82,7 @@ describe('trust HOST', () => {
       fingerprint: print,
       recorded: true,
       file: join(cli.home.dir, '.ssh', 'known_hosts'),
+      keys: [{ type: 'ssh-ed25519', fingerprint: print }],
     });
     expect(again.stderr).toContain('trusted already');
     expect((await knownHosts(cli)).trim().split('\n')).toHaveLength(1);
@@ -154,6 +166,108 @@ describe('trust HOST', () => {
     expect(unasked.stderr).not.toContain('Recorded');
     expect(unasked.stderr).toContain(`tunnel trust ${host} --fingerprint ${await fingerprintOf(sshd)}`);
     expect(blind.stderr).toMatch(/Taken without a comparison .*tunnel untrust/);
+  });
+
+  test('records a key of each type that the server proves to own', { timeout: 30_000 }, async () => {
+    await using sshd = await startSshd({ hostKeyTypes: TYPES });
+    await using cli = await tunnelCli();
+    const prints = await Promise.all(TYPES.map((type) => fingerprintOf(sshd, type)));
+
+    const ran = await cli.ok('trust', `127.0.0.1:${sshd.port}`, '--yes', '--json');
+    const known = join(cli.home.dir, '.ssh', 'known_hosts');
+    const ssh = await Promise.all(
+      ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'rsa-sha2-512'].map((name) =>
+        promisify(execFile)('ssh', [
+          ...['-F', 'none', '-o', `UserKnownHostsFile=${known}`, '-o', 'GlobalKnownHostsFile=none'],
+          ...['-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', `HostKeyAlgorithms=${name}`],
+          ...['-i', sshd.identityFile, '-p', String(sshd.port), `${sshd.user}@127.0.0.1`, 'echo', 'in'],
+        ]),
+      ),
+    );
+
+    expect(JSON.parse(ran.stdout)).toMatchObject({ keys: prints.map((fingerprint) => ({ fingerprint })) });
+    expect(ssh.map(({ stdout }) => stdout)).toEqual(['in\n', 'in\n', 'in\n']);
+    expect(sshd.connections).toBe(1 + 3 + 3); // the start of the server, a look at each type, and ssh
+  });
+
+  test('records the one key alone whose fingerprint was told, of whatever type', { timeout: 30_000 }, async () => {
+    await using sshd = await startSshd({ hostKeyTypes: TYPES });
+    await using cli = await tunnelCli();
+    const host = `127.0.0.1:${sshd.port}`;
+    const [rsa, ecdsa] = [await fingerprintOf(sshd, 'rsa'), await fingerprintOf(sshd, 'ecdsa')];
+
+    await cli.ok('trust', host, '--fingerprint', rsa);
+    const first = await knownHosts(cli);
+    await cli.ok('trust', host, '--fingerprint', ecdsa);
+    const second = await knownHosts(cli);
+    await cli.ok('untrust', host);
+    await using screen = new Terminal(process.execPath, [TUNNEL, 'trust', host], {
+      env: cli.home.env,
+      cwd: cli.home.dir,
+    });
+    await screen.expect('Did the owner of the host tell you all of these?');
+    screen.enter(ecdsa);
+
+    expect(await screen.exit()).toBe(0);
+    const typesIn = (text: string): string[] => text.split('\n').flatMap((line) => line.split(' ')[1] ?? []);
+    expect(typesIn(first)).toEqual(['ssh-rsa']);
+    expect(typesIn(second)).toEqual(['ssh-rsa', 'ecdsa-sha2-nistp256']);
+    expect(typesIn(await knownHosts(cli))).toEqual(['ecdsa-sha2-nistp256']);
+  });
+
+  test(
+    'records the keys of a host that only an authority vouched for, without a question',
+    { timeout: 30_000 },
+    async () => {
+      await using sshd = await startSshd();
+      await using cli = await tunnelCli();
+      const authority = join(cli.home.dir, 'authority');
+      await makeKey(authority, 'ed25519');
+      await certify(sshd, authority);
+      const [type = '', key = ''] = (await readFile(`${authority}.pub`, 'utf8')).split(' ');
+      const file = join(cli.home.dir, '.ssh', 'known_hosts');
+      await mkdir(join(cli.home.dir, '.ssh'));
+      const line = `@cert-authority [127.0.0.1]:${sshd.port} ${type} ${key}\n`;
+      await writeFile(file, line);
+
+      const ran = await cli.ok('trust', `127.0.0.1:${sshd.port}`);
+      const after = await knownHosts(cli);
+      const untrusted = await cli.ok('untrust', `127.0.0.1:${sshd.port}`);
+
+      expect(ran.stderr).toContain(`(its certificate is of the authority in ${file}:1)`);
+      expect(after).toMatch(/^@cert-authority .*\n\[127\.0\.0\.1\]:\d+ ssh-ed25519 \S+\n$/);
+      expect(untrusted.stderr).toContain(`An authority in ${file}:1 may still vouch for it.`);
+      expect(await knownHosts(cli)).toBe(line);
+    },
+  );
+
+  test('several processes that trust and untrust at once, and ssh, lose nothing', { timeout: 60_000 }, async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const [fresh, old, others] = ['new', 'old', 'ssh'].map((kind) => [1, 2, 3].map((index) => `${kind}${index}`));
+    const hosts = [...(fresh ?? []), ...(old ?? [])].map(
+      (host) => `Host ${host}\n HostName 127.0.0.1\n Port ${sshd.port}\n HostKeyAlias ${host}\n`,
+    );
+    const key = (await readFile(join(sshd.dir, 'host_ed25519.pub'), 'utf8')).split(' ').slice(0, 2).join(' ');
+    const file = join(cli.home.dir, '.ssh', 'known_hosts');
+    await mkdir(join(cli.home.dir, '.ssh'));
+    await writeFile(join(cli.home.dir, '.ssh', 'config'), hosts.join(''), { mode: 0o600 });
+    await writeFile(file, `# mine\n${(old ?? []).map((host) => `${host} ${key}\n`).join('')}`);
+
+    await Promise.all([
+      ...(fresh ?? []).map((host) => cli.ok('trust', host, '--yes')),
+      ...(old ?? []).map((host) => cli.ok('untrust', host)),
+      ...(others ?? []).map((host) =>
+        promisify(execFile)('ssh', [
+          ...['-F', 'none', '-o', `UserKnownHostsFile=${file}`, '-o', 'GlobalKnownHostsFile=none'],
+          ...['-o', 'StrictHostKeyChecking=accept-new', '-o', 'BatchMode=yes', '-o', `HostKeyAlias=${host}`],
+          ...['-i', sshd.identityFile, '-p', String(sshd.port), `${sshd.user}@127.0.0.1`, 'true'],
+        ]),
+      ),
+    ]);
+
+    const lines = (await knownHosts(cli)).trim().split('\n').sort();
+    expect(lines).toEqual(['# mine', ...[...(fresh ?? []), ...(others ?? [])].map((host) => `${host} ${key}`)]);
   });
 
   test('a host that cannot be reached is 7', async () => {
