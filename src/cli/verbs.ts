@@ -252,7 +252,7 @@ export const VERBS: readonly VerbSpec[] = [
     about:
       "Shows a host's fingerprints and records its keys; or, given a file of a working directory, accepts that profile as it is now.",
     args: ['HOST|FILE'],
-    options: [YES, { flags: '--fingerprint <print>', help: 'trust the key that has this fingerprint, and no other' }],
+    options: [YES, { flags: '--fingerprint <print>', help: 'trust only the key with this fingerprint' }],
     examples: [
       ['tunnel trust pop.example.org', 'a host key'],
       ['tunnel trust .tunnel/db.yaml', "a team's profile"],
