@@ -11,6 +11,7 @@ const READ_AHEAD_BYTES = 16 * 1024;
  * Ownership is as with the channel itself.
  */
 export class ChannelParley implements Channel, Parley {
+  readonly lend?: (chunk: Buffer) => boolean;
   readonly #channel: Channel;
   #heard: Buffer[] = [];
   #held = false;
@@ -21,6 +22,7 @@ export class ChannelParley implements Channel, Parley {
 
   constructor(channel: Channel) {
     this.#channel = channel;
+    if (channel.lend !== undefined) this.lend = channel.lend;
     channel.attach({
       data: (chunk) => this.#data(chunk),
       end: () => {
@@ -66,6 +68,10 @@ export class ChannelParley implements Channel, Parley {
 
   write(chunk: Buffer): boolean {
     return chunk.length === 0 || this.#channel.write(chunk);
+  }
+
+  ready(): boolean {
+    return this.#channel.ready();
   }
 
   attach(sink: ChannelSink): void {

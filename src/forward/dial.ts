@@ -88,7 +88,12 @@ export class SocketChannel implements Channel {
   write(chunk: Buffer): boolean {
     const socket = this.#socket;
     if (this.#ended || socket.destroyed) return true; // `closed` says what became of it
-    return socket.write(chunk) || socket.writableLength < HELD_BACK_BYTES;
+    return socket.write(chunk) || this.ready();
+  }
+
+  ready(): boolean {
+    const socket = this.#socket;
+    return socket.destroyed || !socket.writableNeedDrain || socket.writableLength < HELD_BACK_BYTES;
   }
 
   end(): void {

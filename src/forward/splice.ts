@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import type { TunnelError } from '../model/failure.ts';
+import { awaitTurn, forgetTurn, TURN_BYTES, type Reading } from './read-turns.ts';
 import { resetOrDestroy } from './reset.ts';
+import { readWide } from './wide-reads.ts';
 
 /** `done`: both ways ended by themselves. `reset`: the socket's peer cut it. Otherwise why it was cut. */
 export type SpliceEnding = 'done' | 'reset' | TunnelError;
@@ -17,7 +19,7 @@ export const HELD_BACK_BYTES = 256 * 1024;
  * Carries bytes between a socket (made with allowHalfOpen) and a channel until both have closed; owns both from `start`
  * on. The hot path: nothing is allocated for a chunk. RFC 4254 section 5.3: EOF ends one direction, close ends both.
  */
-export class Splice implements ChannelSink {
+export class Splice implements ChannelSink, Reading {
   /** Bytes that came out of the channel, towards the socket. */
   fromChannelBytes = 0;
   /** Bytes that came out of the socket, towards the channel. */
@@ -31,6 +33,11 @@ export class Splice implements ChannelSink {
   #channelClosed = false;
   #channelEof = false;
   #channelPaused = false;
+  /** The channel takes nothing for now: it tells when. */
+  #held = false;
+  /** Read since its last turn. */
+  #turnBytes = 0;
+  #readsWide = false;
 
   /** @param onEnd called once, when both have closed: nothing of this connection is left then */
   constructor(socket: Socket, channel: Channel, onEnd: (ending: SpliceEnding) => void) {
@@ -85,6 +92,16 @@ export class Splice implements ChannelSink {
   }
 
   drain(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    awaitTurn(this);
+  }
+
+  readOn(): void {
+    this.#turnBytes = 0;
+    this.#held = !this.#channelClosed && !this.#channel.ready();
+    if (this.#held) return;
+    if (!this.#readsWide && this.fromSocketBytes >= TURN_BYTES) this.#readWide();
     this.#socket.resume();
   }
 
@@ -99,8 +116,26 @@ export class Splice implements ChannelSink {
 
   #fromSocket(chunk: Buffer): void {
     if (this.#channelClosed) return; // nobody is left to read it
-    this.fromSocketBytes += chunk.length;
-    if (!this.#channel.write(chunk)) this.#socket.pause();
+    this.#sent(chunk.length, this.#channel.write(chunk));
+  }
+
+  /** It is busy: worth reading with fewer calls. */
+  #readWide(): void {
+    const { lend } = this.#channel;
+    this.#readsWide = true;
+    if (lend === undefined) return;
+    readWide(this.#socket, (chunk) => {
+      if (!this.#channelClosed) this.#sent(chunk.length, lend(chunk));
+    });
+  }
+
+  #sent(bytes: number, goOn: boolean): void {
+    this.fromSocketBytes += bytes;
+    this.#turnBytes += bytes;
+    this.#held = !goOn;
+    if (goOn && this.#turnBytes < TURN_BYTES) return;
+    if (goOn) awaitTurn(this);
+    this.#socket.pause();
   }
 
   #socketEnded(): void {
@@ -121,6 +156,7 @@ export class Splice implements ChannelSink {
   #socketGone(): void {
     if (this.#socketClosed) return;
     this.#socketClosed = true;
+    forgetTurn(this);
     if (this.#channelClosed) return this.#onEnd(this.#ending);
     // Ended both ways, the channel closes by itself once it has sent what it holds; an abort could lose the last of it.
     if (this.#ending === 'done' && this.#socketEof && this.#channelEof) return;

@@ -20,6 +20,13 @@ export interface Channel {
   attach(sink: ChannelSink): void;
   /** Sends bytes on. False: the channel took them, but hold the source back until `sink.drain()`. The chunk is ours from now on. */
   write(chunk: Buffer): boolean;
+  /**
+   * As `write`, but the memory stays the caller's, who may use it anew as soon as this returns: what has to wait is copied.
+   * Missing where nearly everything would have to be.
+   */
+  readonly lend?: (chunk: Buffer) => boolean;
+  /** What `write` would answer now, for a source that was held back for another reason. False: `sink.drain()` follows. */
+  ready(): boolean;
   /** EOF in our direction (RFC 4254 section 5.3); the other direction goes on. */
   end(): void;
   /** Closes both directions at once, without waiting for what is queued. Safe to call twice. `closed` follows. */

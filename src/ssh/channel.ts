@@ -2,7 +2,7 @@ import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import { boundQueues } from './compat/channel-memory.ts';
-import { windowKeeper } from './compat/channel-window.ts';
+import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
 import type { Held, Uplink } from './uplink.ts';
 import type { WindowGrowth } from './window-growth.ts';
 
@@ -32,6 +32,7 @@ export class SshChannel implements Channel, Held {
   readonly #onGone: (channel: SshChannel) => void;
   readonly #window: ChannelWindow | undefined;
   readonly #widen: (() => void) | undefined;
+  readonly #sendWindow: () => number;
   #sink: ChannelSink | undefined;
   /** `open` → `closed` (told or to be told to the sink); nothing goes to ssh2 or the sink afterwards. */
   #state: 'open' | 'closed' = 'open';
@@ -50,6 +51,7 @@ export class SshChannel implements Channel, Held {
     this.#onGone = onGone;
     this.#window = window;
     this.#widen = window === undefined ? undefined : windowKeeper(stream, window.growth);
+    this.#sendWindow = sendWindowOf(stream);
     boundQueues(stream, QUEUE_BYTES);
     stream.on('error', (error) => this.#close(asTunnelError(error)));
     stream.on('close', () => this.#close());
@@ -82,7 +84,19 @@ export class SshChannel implements Channel, Held {
       this.#close(asTunnelError(error));
       return true;
     }
-    if (!this.#blocked) return true;
+    return this.ready();
+  }
+
+  readonly lend = (chunk: Buffer): boolean => {
+    // ssh2 copies what the window allows into packets before `write` returns, and keeps the rest as it is.
+    const room = this.#stream.writableLength > 0 ? 0 : this.#sendWindow();
+    if (chunk.length <= room) return this.write(chunk);
+    if (room > 0) this.write(chunk.subarray(0, room));
+    return this.write(Buffer.from(chunk.subarray(room)));
+  };
+
+  ready(): boolean {
+    if (this.#state === 'closed' || !this.#blocked) return true;
     this.#hold();
     return false;
   }

@@ -10,7 +10,7 @@ export interface Held {
  * Most bytes that may wait in one stream on the way. ssh2 1.17.0 ignores what a socket's `write` says, so that up to one
  * window (2 MiB) for each channel piles up there, and a keepalive waits behind it: 20 channels made 38 MB.
  */
-const MOST_QUEUED_BYTES = 1024 * 1024;
+const MOST_QUEUED_BYTES = 256 * 1024;
 
 /** The way out of a connection: its own stream and those of the hops beneath it. Says when to hold sources back. */
 export class Uplink {

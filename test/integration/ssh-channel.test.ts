@@ -275,6 +275,31 @@ describe('flow', () => {
     channel.abort();
   });
 
+  test('memory that is only lent may be used anew at once, however long its bytes have to wait', async () => {
+    let reading: Socket | undefined;
+    const received: Buffer[] = [];
+    const to = await target((socket) => {
+      reading = socket.pause();
+      socket.on('data', (chunk) => received.push(chunk));
+    });
+    const channel = await open(await connected(1), to);
+    const heard = listenTo(channel);
+    const sent: Buffer[] = [];
+    const lent = Buffer.alloc(256 * 1024);
+    for (let goOn = true, round = 0; goOn || round < 3; round += 1) {
+      lent.set(randomBytes(lent.length));
+      sent.push(Buffer.from(lent));
+      goOn = channel.lend?.(lent) ?? true; // also beyond what the server's window allows
+      lent.fill(0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    channel.end();
+    await eventually(() => reading !== undefined);
+    reading?.on('end', () => reading?.end()).resume();
+    await heard.closed;
+    expect(Buffer.concat(received).equals(Buffer.concat(sent))).toBe(true);
+  });
+
   test('twenty channels on a stalled uplink queue little more than a megabyte, and all go on afterwards', async () => {
     const own = await startSshd();
     onTestFinished(() => own.stop());

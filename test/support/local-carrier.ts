@@ -122,6 +122,10 @@ export class CutChannel implements Channel {
     return this.#inner.write(chunk);
   }
 
+  ready(): boolean {
+    return this.#inner.ready();
+  }
+
   end(): void {
     this.#inner.end();
   }

@@ -188,6 +188,9 @@ export class ScriptedChannel implements Channel {
     this.written.push(chunk);
     return true;
   }
+  ready(): boolean {
+    return true;
+  }
   end(): void {
     return undefined;
   }

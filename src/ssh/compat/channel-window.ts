@@ -33,6 +33,15 @@ export function windowKeeper(channel: Duplex, growth: WindowGrowth): (() => void
   };
 }
 
+/** How many bytes the server would take now; 0 where this ssh2 has another inside. */
+export function sendWindowOf(channel: Duplex): () => number {
+  const outgoing = member(channel, 'outgoing');
+  return () => {
+    const window = member(outgoing, 'window');
+    return typeof window === 'number' ? window : 0;
+  };
+}
+
 function isWindowed(channel: object): channel is WindowedChannel & Duplex {
   const incoming = member(channel, 'incoming');
   const outgoing = member(channel, 'outgoing');
