@@ -30,8 +30,8 @@ export function delayLine(targetPort: number, delayMs: number): Promise<Native> 
   return start('delay', [targetPort, delayMs]);
 }
 
-/** A client that stays (`idle`, `slow`); `said` is what it found when all its connections were open. */
-export function startClient(what: 'idle' | 'slow', port: number, count: number): Promise<Native> {
+/** A client that stays (`idle`, `busy`, `slow`); `said` is what it found when all its connections were open. */
+export function startClient(what: 'idle' | 'slow' | 'busy', port: number, count: number): Promise<Native> {
   return start('client', [what, port, count]);
 }
 

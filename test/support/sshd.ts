@@ -17,6 +17,9 @@ export interface SshdOptions {
   readonly root?: string | undefined;
 }
 
+/** So many ports are tried before a test's server gives up. */
+const MOST_PORTS = 5;
+
 /** Debian's own place; another sshd may be named for tests of other versions. */
 export const SSHD = process.env['TUNNEL_TEST_SSHD'] ?? '/usr/sbin/sshd';
 
@@ -33,10 +36,17 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
   await writeFile(join(dir, 'authorized_keys'), await readFile(join(dir, 'user_key.pub')), { mode: 0o600 });
   // sshd run by root wants its privilege separation folder; the Debian service makes it at boot.
   if (userInfo().uid === 0) await mkdir(join(root, '/run/sshd'), { recursive: true, mode: 0o755 });
-  const sshd = new TestSshd(dir, options.binary ?? (root === '' ? SSHD : '/usr/sbin/sshd'), await freePort(), root);
-  await sshd.configure(options.config ?? [], types);
-  await sshd.start();
-  return sshd;
+  for (let tries = 1; ; tries += 1) {
+    const sshd = new TestSshd(dir, options.binary ?? (root === '' ? SSHD : '/usr/sbin/sshd'), await freePort(), root);
+    await sshd.configure(options.config ?? [], types);
+    try {
+      await sshd.start();
+      return sshd;
+    } catch (error) {
+      // Between the look for a free port and the bind, a connection of somebody else may have been given it.
+      if (tries === MOST_PORTS || !String(error).includes('Address already in use')) throw error;
+    }
+  }
 }
 
 export class TestSshd {

@@ -5,6 +5,8 @@
  *   client ping PORT COUNT             microseconds from one byte sent to its echo, on one open connection
  *   client rate PORT COUNT WORKERS     connections a second, each with 1 KiB echoed, so many at once
  *   client idle PORT COUNT             opens them with one echo each, prints the seconds it took, holds them until its input ends
+ *   client busy PORT STREAMS           sends 1 KiB on each and waits for it to come back, over and over, until its input ends; prints a line once
+ *                                      all are open, and at the end how many came back
  *   client slow PORT STREAMS           pushes at full speed into slow sinks until its input ends; prints a line once all are open
  */
 #define _GNU_SOURCE
@@ -193,6 +195,42 @@ static void slow(int streams) {
   }
 }
 
+static void send_kib(int index) {
+  static char piece[ECHOED];
+  left_of[index] = ECHOED;
+  if (send(sockets[index], piece, ECHOED, MSG_NOSIGNAL) != ECHOED) fail("send");
+}
+
+static void busy(int streams) {
+  long back = 0;
+  for (int index = 0; index < streams; index += 1) {
+    sockets[index] = open_one("echo\nx");
+    await_bytes(sockets[index], 1);
+    watch(index, EPOLL_CTL_ADD, EPOLLIN);
+  }
+  printf("%d\n", streams);
+  fflush(stdout);
+  for (int index = 0; index < streams; index += 1) send_kib(index);
+  struct epoll_event input = {.events = EPOLLIN, .data.u32 = MOST};
+  epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input);
+  for (;;) {
+    struct epoll_event events[64];
+    int count = epoll_wait(poller, events, 64, -1);
+    for (int each = 0; each < count; each += 1) {
+      int index = events[each].data.u32;
+      if (index == MOST) {
+        printf("%ld\n", back);
+        return;
+      }
+      ssize_t got = recv(sockets[index], NULL, ECHOED, MSG_TRUNC);
+      if (got <= 0) fail("cut off");
+      if ((left_of[index] -= got) > 0) continue;
+      back += 1;
+      send_kib(index);
+    }
+  }
+}
+
 int main(int words, char **word) {
   if (words < 4) return fputs("client WHAT PORT NUMBER [NUMBER]\n", stderr), 2;
   long number = atol(word[3]), second = words > 4 ? atol(word[4]) : 1;
@@ -210,6 +248,7 @@ int main(int words, char **word) {
   else if (!strcmp(word[1], "ping")) ping(number);
   else if (!strcmp(word[1], "rate")) rate(number, second);
   else if (!strcmp(word[1], "idle")) idle(number);
+  else if (!strcmp(word[1], "busy")) busy(number);
   else if (!strcmp(word[1], "slow")) slow(number);
   else return fprintf(stderr, "client cannot %s\n", word[1]), 2;
   return 0;

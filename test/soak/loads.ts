@@ -1,0 +1,167 @@
+/** The loads that a supervisor must bear, and what it is like under each. */
+import { connectionsPerSecond, download, upload } from '../bench/measure.ts';
+import { runClient, startClient, startGenerator } from '../bench/native.ts';
+import { median, short } from '../bench/report.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
+import { viaSshd } from '../support/temp-home.ts';
+import { pause, Subject } from './subject.ts';
+
+/** A load, what was found in words, and whether that is as promised. */
+export interface Finding {
+  readonly load: string;
+  readonly found: string;
+  readonly kept: boolean;
+}
+
+/** How much a run does: a full run takes about half an hour beside the soak's own minutes. */
+export interface Size {
+  readonly idle: number;
+  readonly active: number;
+  readonly profiles: number;
+  readonly short: number;
+  readonly soakMs: number;
+}
+
+const ROOMY = 'limits: { connections: 20000, perClient: 20000 }\n';
+const SERVER = { config: ['LogLevel ERROR', 'MaxStartups 1000'] };
+/** Servers that many profiles are spread over: logins at one server are a second apart. */
+const SERVERS = 8;
+const LOOK_EVERY_MS = 5_000;
+
+/** Idle connections and active ones at once through one tunnel. */
+export async function manyConnections({ idle, active }: Size): Promise<Finding> {
+  await using rig = await oneTunnel();
+  const { subject, port } = rig;
+  const held = await startClient('idle', port, idle);
+  const filled = subject.residentMb;
+  const busy = await startClient('busy', port, active);
+  const { p99Ms } = await subject.answersDuring(pause(15_000));
+  const [fds, both] = [subject.fileDescriptors, subject.residentMb];
+  await busy.stop();
+  await held.stop();
+  await eventually(() => subject.fileDescriptors < 100, { withinMs: 60_000, what: 'the file descriptors to go' });
+  const found =
+    `none refused; all open after ${short(held.said)} s; ${short(filled)} MB with the idle ones, ${short(both)} MB with both, ` +
+    `${fds} file descriptors, ${subject.fileDescriptors} afterwards; an answer of the supervisor took ${short(p99Ms)} ms at most (p99)`;
+  return { load: `${idle} idle connections and ${active} active ones`, found, kept: true };
+}
+
+/** One connection after the other, 50 at once. */
+export async function shortConnections({ short: count }: Size): Promise<Finding> {
+  await using rig = await oneTunnel();
+  const { subject, port } = rig;
+  await connectionsPerSecond(port, Math.ceil(count / 20), 50); // what only the first of them cost is no growth
+  const before = { memory: subject.residentMb, fds: subject.fileDescriptors };
+  const { result: rate, p99Ms } = await subject.answersDuring(connectionsPerSecond(port, count, 50));
+  await eventually(() => subject.fileDescriptors <= before.fds, {
+    withinMs: 30_000,
+    what: 'the file descriptors to go',
+  });
+  const grown = subject.residentMb - before.memory;
+  const found =
+    `none failed; ${short(rate)} a second, ${short(before.memory)} MB before and ${short(subject.residentMb)} MB after, ` +
+    `${subject.fileDescriptors} file descriptors; an answer took ${short(p99Ms)} ms at most (p99)`;
+  return { load: `${count} short connections`, found, kept: grown < 64 };
+}
+
+/** Many profiles in one supervisor. */
+export async function manyProfiles({ profiles }: Size): Promise<Finding> {
+  const generator = await startGenerator();
+  const servers = await Promise.all(Array.from({ length: SERVERS }, () => startSshd(SERVER)));
+  const texts: Record<string, string> = {};
+  const ports: number[] = [];
+  for (let number = 0; number < profiles; number += 1) {
+    const sshd = servers[number % SERVERS];
+    if (sshd === undefined) continue;
+    ports.push(await freePort());
+    texts[`profile-${number}`] = profileText(sshd, ports.at(-1) ?? 0, generator.said);
+  }
+  const startedAtMs = performance.now();
+  const subject = await Subject.start(texts);
+  try {
+    await eventually(async () => (await subject.up()) === profiles, {
+      withinMs: 120_000,
+      what: 'all tunnels to be up',
+    });
+    const upMs = performance.now() - startedAtMs;
+    for (const port of ports) await runClient('first', port, 1);
+    const cpuBefore = subject.cpuSeconds;
+    const { p99Ms } = await subject.answersDuring(pause(30_000));
+    const idle = ((subject.cpuSeconds - cpuBefore) / 30) * 100;
+    const found =
+      `all up after ${short(upMs / 1_000)} s and each serves; ${short(subject.residentMb)} MB, ${subject.fileDescriptors} file descriptors, ` +
+      `${short(idle)} % of a core while ${1_000 / 50} times a second status is asked; an answer took ${short(p99Ms)} ms at most (p99)`;
+    return { load: `${profiles} profiles in one supervisor, ${SERVERS} servers`, found, kept: true };
+  } finally {
+    await subject.stop();
+    await Promise.all(servers.map((one) => one.stop()));
+    await generator.stop();
+  }
+}
+
+/** Everything mixed, with the link cut once a minute. No growth over the second half. */
+export async function soak({ soakMs }: Size): Promise<Finding> {
+  await using rig = await oneTunnel();
+  const { subject, port, sshd } = rig;
+  const startedAtMs = performance.now();
+  const samples: { readonly atMs: number; readonly memory: number; readonly fds: number }[] = [];
+  const look = setInterval(
+    () =>
+      samples.push({
+        atMs: performance.now() - startedAtMs,
+        memory: subject.residentMb,
+        fds: subject.fileDescriptors,
+      }),
+    LOOK_EVERY_MS,
+  );
+  let [rounds, cuts] = [0, 0];
+  while (performance.now() - startedAtMs < soakMs) {
+    await connectionsPerSecond(port, 2_000, 50);
+    await download(port, 300e6, 16);
+    await upload(port, 300e6, 16);
+    rounds += 1;
+    if ((performance.now() - startedAtMs) / 60_000 > cuts + 1) {
+      cuts += 1;
+      await sshd.killSessions();
+      await runClient('first', port, 1); // held until the link is back
+    }
+  }
+  clearInterval(look);
+  const half = samples.filter(({ atMs }) => atMs > soakMs / 2);
+  const [third, fourth] = [half.slice(0, half.length / 2), half.slice(half.length / 2)];
+  const [before, after] = [third, fourth].map((part) => median(part.map(({ memory }) => memory)));
+  const grown = (after ?? NaN) / (before ?? NaN) - 1;
+  const found =
+    `${rounds} rounds of 2,000 connections and 600 MB, ${cuts} links cut; median memory of the third quarter ${short(before ?? NaN)} MB, ` +
+    `of the fourth ${short(after ?? NaN)} MB; at most ${Math.max(...half.map(({ fds }) => fds))} file descriptors`;
+  return { load: `a soak of ${Math.round(soakMs / 60_000)} minutes`, found, kept: grown < 0.1 };
+}
+
+interface Rig extends AsyncDisposable {
+  readonly subject: Subject;
+  readonly port: number;
+  readonly sshd: TestSshd;
+}
+
+async function oneTunnel(): Promise<Rig> {
+  const generator = await startGenerator();
+  const sshd = await startSshd(SERVER);
+  const port = await freePort();
+  const subject = await Subject.start({ soak: profileText(sshd, port, generator.said) });
+  await subject.cli.becomes('soak', 'up', 20_000);
+  return {
+    subject,
+    port,
+    sshd,
+    async [Symbol.asyncDispose]() {
+      await subject.stop();
+      await sshd.stop();
+      await generator.stop();
+    },
+  };
+}
+
+function profileText(sshd: TestSshd, port: number, targetPort: number): string {
+  return `${viaSshd(sshd)}${ROOMY}forwards:\n  - 127.0.0.1:${port} -> 127.0.0.1:${targetPort}\n`;
+}
