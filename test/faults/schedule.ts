@@ -1,18 +1,12 @@
-import { readdir } from 'node:fs/promises';
-import { ask } from '../support/clients.ts';
+import { refuses } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { faultyPath, type FaultyPath } from '../support/faulty-path.ts';
-import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
-import { echo, TcpTarget } from '../support/tcp-target.ts';
-import { viaSshd } from '../support/temp-home.ts';
-import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 import { Chance } from './chance.ts';
+import { FAULTS, type Fault } from './faults.ts';
+import { laboratory, type Laboratory } from './laboratory.ts';
+import { processFacts, type ProcessFacts } from './process-facts.ts';
+import { CALM_MS, promisesBroken, type Facts, type Span } from './promises.ts';
 import { Traffic, type Visit } from './traffic.ts';
-
-/** Nobody waits longer, from connect to close (reliability: a held client has 15 s, then comes the transfer). */
-export const LONGEST_VISIT_MS = 20_000;
-/** After the last fault is mended everything works within this. */
-export const CALM_MS = 10_000;
+import { Watcher } from './watcher.ts';
 
 /** What one run of faults showed. `broken` is empty where every promise held. */
 export interface Findings {
@@ -21,70 +15,21 @@ export interface Findings {
   readonly visits: { readonly whole: number; readonly cut: number; readonly refused: number };
   readonly logins: number;
   readonly calmAfterMs: number;
-  readonly fileDescriptors: { readonly before: number; readonly after: number };
+  readonly before: ProcessFacts;
+  readonly after: ProcessFacts;
   readonly broken: readonly string[];
 }
 
-interface Laboratory extends AsyncDisposable {
-  readonly cli: TunnelCli;
-  readonly sshd: TestSshd;
-  readonly path: FaultyPath;
-  readonly port: number;
-  readonly profile: string;
+/** A fault that has struck and is not mended yet. */
+interface Standing {
+  readonly fault: Fault;
+  readonly fromMs: number;
+  readonly mend: (() => Promise<void>) | undefined;
+  readonly portIsBack: (() => void) | undefined;
 }
 
-interface Fault {
-  readonly name: string;
-  /** Whether clients may find nobody listening from now until the mend: the supervisor itself is gone. */
-  readonly unbinds?: boolean;
-  strike(lab: Laboratory): void | Promise<void>;
-  /** Absent where the fault is a moment. */
-  mend?(lab: Laboratory): void | Promise<void>;
-}
-
-const FAULTS: readonly Fault[] = [
-  { name: 'path stalls', strike: ({ path }) => path.stall(), mend: ({ path }) => path.heal() },
-  { name: 'path resets', strike: ({ path }) => path.reset() },
-  { name: 'path refuses', strike: ({ path }) => path.refuse(), mend: ({ path }) => path.heal() },
-  { name: 'path is slow', strike: ({ path }) => path.throttle(200_000), mend: ({ path }) => path.heal() },
-  {
-    name: 'sshd dies',
-    // The path goes with it, as a dead host's port does: a path that took connections for a server that is not there would
-    // use up the six tries without a login that a server may see in 30 s.
-    strike: async ({ path, sshd }) => {
-      await path.refuse();
-      await sshd.kill();
-    },
-    mend: async ({ path, sshd }) => {
-      await sshd.start();
-      await path.heal();
-    },
-  },
-  { name: 'sshd freezes', strike: ({ sshd }) => sshd.freeze(), mend: ({ sshd }) => sshd.thaw() },
-  { name: 'sshd cuts sessions', strike: ({ sshd }) => sshd.killSessions() },
-  {
-    name: 'profile gains a forward, and loses it',
-    strike: async ({ cli, profile }) => {
-      await cli.home.profile('t', `${profile}  - 127.0.0.1:auto -> 127.0.0.1:9\n`);
-      await cli.ok('reload', 't');
-    },
-    mend: async ({ cli, profile }) => {
-      await cli.home.profile('t', profile);
-      await cli.ok('reload', 't');
-    },
-  },
-  {
-    name: 'supervisor sleeps',
-    strike: async ({ cli }) => void process.kill(await cli.supervisorPid(), 'SIGSTOP'),
-    mend: async (lab) => void process.kill(await sleeperPid(lab), 'SIGCONT'),
-  },
-  {
-    name: 'supervisor is killed',
-    unbinds: true,
-    strike: async ({ cli }) => void process.kill(await cli.supervisorPid(), 'SIGKILL'),
-    mend: async ({ cli }) => void (await cli.run('up', 't', '--no-wait')),
-  },
-];
+/** How often a second fault strikes while the first one stands. */
+const TWO_AT_ONCE = 0.35;
 
 /** Draws faults from the seed while clients come and go, mends the last one, and checks what was promised. */
 export async function runSchedule(
@@ -93,113 +38,91 @@ export async function runSchedule(
   onFault: (name: string) => void,
 ): Promise<Findings> {
   await using lab = await laboratory();
-  const chance = new Chance(seed);
-  const before = await openFiles(await lab.cli.supervisorPid());
+  const before = await processFacts((await lab.supervisor()).pid);
+  const run = new Run(lab, new Chance(seed), onFault);
   const traffic = new Traffic(lab.port, seed);
-  const unbound: (readonly [number, number])[] = [];
-  const names: string[] = [];
   traffic.start(60);
-  for (let count = 0; count < faultCount; count += 1) {
-    const fault = chance.pick(FAULTS);
-    names.push(fault.name);
-    onFault(fault.name);
-    const struckAtMs = performance.now();
-    await fault.strike(lab);
-    await passing(chance.between(100, 4_000));
-    await fault.mend?.(lab);
-    if (fault.unbinds === true) {
-      await eventually(() => ask(lab.port, 'bound again').catch(() => undefined), { withinMs: CALM_MS });
-      unbound.push([struckAtMs, performance.now()]);
-    }
-    await passing(chance.between(0, 2_000));
-  }
-  const calmAfterMs = await calm(lab);
+  while (run.names.length < faultCount) await run.strike();
+  const calmAfterMs = await lab.calm(CALM_MS * 3);
   await traffic.stop();
-  const after = await eventually(() => settledFiles(lab, before), { withinMs: CALM_MS }).catch(async () =>
-    openFiles(await lab.cli.supervisorPid()),
-  );
-  const { visits } = traffic;
-  const findings = { visits, unbound, calmAfterMs, before, after, logins: lab.sshd.logins, faults: names.length };
-  const count = (end: Visit['end']): number => visits.filter((visit) => visit.end === end).length;
+  await run.watcher.stop();
+  const after = await settled(lab, before);
+  const facts: Facts = {
+    ...{ visits: traffic.visits, unbound: run.unbound, severed: run.severed, calmAfterMs, before, after },
+    ...{ samples: run.watcher.samples, probes: run.watcher.probes, stolenAtMs: run.watcher.stolenAtMs },
+    connectedAtMs: lab.sshd.timesOf(/^Connection from /),
+    loggedInAtMs: lab.sshd.timesOf(/^Accepted \S+ for /),
+    faults: faultCount,
+    killed: run.names.filter((name) => name === 'supervisor is killed').length,
+  };
+  const count = (end: Visit['end']): number => traffic.visits.filter((visit) => visit.end === end).length;
   return {
-    ...{ seed, faults: names, logins: lab.sshd.logins, calmAfterMs },
+    ...{ seed, faults: run.names, logins: lab.sshd.logins, calmAfterMs, before, after },
     visits: { whole: count('whole'), cut: count('cut'), refused: count('refused') },
-    fileDescriptors: { before, after },
-    broken: promisesBroken(findings),
+    broken: promisesBroken(facts),
   };
 }
 
-interface Facts {
-  readonly visits: readonly Visit[];
-  readonly unbound: readonly (readonly [number, number])[];
-  readonly calmAfterMs: number;
-  readonly before: number;
-  readonly after: number;
-  readonly logins: number;
-  readonly faults: number;
-}
+/** One run: strikes and mends, and writes down when what could not work. */
+class Run {
+  readonly names: string[] = [];
+  readonly unbound: Span[] = [];
+  readonly severed: (Span & { readonly slept: boolean })[] = [];
+  readonly watcher: Watcher;
+  readonly #lab: Laboratory;
+  readonly #chance: Chance;
+  readonly #onFault: (name: string) => void;
 
-/** Every promise that the facts contradict, in a sentence. */
-function promisesBroken({ visits, unbound, calmAfterMs, before, after, logins, faults }: Facts): string[] {
-  const broken: string[] = [];
-  for (const { number, wrongAt, tookMs, end, startedAtMs } of visits) {
-    if (wrongAt !== undefined) broken.push(`client ${number} got a wrong byte at ${wrongAt}`);
-    if (tookMs > LONGEST_VISIT_MS) broken.push(`client ${number} waited ${Math.round(tookMs)} ms`);
-    const excused = unbound.some(([from, to]) => startedAtMs >= from - 50 && startedAtMs <= to + 50);
-    if (end === 'refused' && !excused) broken.push(`client ${number} found nobody listening`);
+  constructor(lab: Laboratory, chance: Chance, onFault: (name: string) => void) {
+    this.#lab = lab;
+    this.#chance = chance;
+    this.#onFault = onFault;
+    this.watcher = new Watcher(lab);
   }
-  if (calmAfterMs > CALM_MS) broken.push(`it took ${Math.round(calmAfterMs)} ms to work after the last mend`);
-  if (after > before + 4) broken.push(`${after - before} file descriptors were not given back`);
-  if (logins > 2 + 3 * faults) broken.push(`the server saw ${logins} logins for ${faults} faults`);
-  return broken;
+
+  /** One fault, or two at once, from the strike to the mend, and a while of peace. */
+  async strike(): Promise<void> {
+    const first = await this.#begin(this.#chance.pick(FAULTS));
+    await passing(this.#chance.between(100, 2_500));
+    if (this.#chance.next() < TWO_AT_ONCE) {
+      const others = FAULTS.filter(({ layer }) => layer !== first.fault.layer);
+      const second = await this.#begin(this.#chance.pick(others));
+      await passing(this.#chance.between(100, 2_500));
+      await this.#end(second, [first, second]);
+    }
+    await this.#end(first, [first]);
+    await passing(this.#chance.between(0, 2_000));
+  }
+
+  async #begin(fault: Fault): Promise<Standing> {
+    this.names.push(fault.name);
+    this.#onFault(fault.name);
+    const portIsBack = fault.unbinds === true ? this.watcher.giveUpPort() : undefined;
+    const fromMs = performance.now();
+    const mend = await fault.strike(this.#lab, this.#chance);
+    return { fault, fromMs, mend, portIsBack };
+  }
+
+  async #end({ fault, fromMs, mend, portIsBack }: Standing, standing: readonly Standing[]): Promise<void> {
+    const slept = standing.some((one) => one.fault.layer === 'supervisor');
+    // The strike may take its time; nothing was severed for sure before it had ended, and that is soon.
+    if (fault.severs === true) this.severed.push({ fromMs: fromMs + 500, toMs: performance.now(), slept });
+    await mend?.();
+    if (fault.unbinds !== true) return;
+    await eventually(async () => !(await refuses(this.#lab.port)), { withinMs: CALM_MS, what: 'the port' });
+    this.unbound.push({ fromMs, toMs: performance.now() });
+    portIsBack?.();
+  }
 }
 
-async function laboratory(): Promise<Laboratory> {
-  const target = await TcpTarget.start(echo);
-  const sshd = await startSshd();
-  const path = await faultyPath(sshd.port);
-  const cli = await tunnelCli();
-  const port = await freePort();
-  const profile = [
-    `${viaSshd(sshd, path.port)}keepalive: { interval: 500ms, maxMissed: 2 }`,
-    'reconnect: { initial: 200ms, max: 2s }',
-    'timeouts: { connect: 3s, login: 5s, channel: 5s }',
-    `forwards:\n  - 127.0.0.1:${port} -> 127.0.0.1:${target.port}\n`,
-  ].join('\n');
-  await cli.home.profile('t', profile);
-  await cli.ok('up', 't');
-  return {
-    ...{ cli, sshd, path, port, profile },
-    async [Symbol.asyncDispose]() {
-      await cli[Symbol.asyncDispose]();
-      await path.close();
-      await sshd.stop();
-      await target.close();
-    },
-  };
-}
-
-/** Milliseconds until a client is served after the last mend. */
-async function calm({ port }: Laboratory): Promise<number> {
-  const fromMs = performance.now();
-  await eventually(async () => (await ask(port, 'calm?').catch(() => '')) === 'calm?', { withinMs: CALM_MS * 3 });
-  return performance.now() - fromMs;
-}
-
-async function settledFiles({ cli }: Laboratory, before: number): Promise<number | undefined> {
-  const now = await openFiles(await cli.supervisorPid());
-  return now <= before + 4 ? now : undefined;
-}
-
-async function openFiles(pid: number): Promise<number> {
-  return (await readdir(`/proc/${pid}/fd`)).length;
-}
-
-/** The stopped supervisor answers no `status`: its lock tells who it is. */
-async function sleeperPid({ cli }: Laboratory): Promise<number> {
-  const { readFile } = await import('node:fs/promises');
-  const lock = JSON.parse(await readFile(`${cli.home.stateDir}/supervisor.lock`, 'utf8')) as { pid: number };
-  return lock.pid;
+/** What the supervisor holds once it has had time to let go; the last look where it does not. */
+async function settled(lab: Laboratory, before: ProcessFacts): Promise<ProcessFacts> {
+  const { pid } = await lab.supervisor();
+  let last = await processFacts(pid);
+  for (let look = 0; look < 4 && last.fileDescriptors > before.fileDescriptors + 4; look += 1) {
+    last = await processFacts(pid);
+  }
+  return last;
 }
 
 /** Time that passes on purpose: a fault lasts. */

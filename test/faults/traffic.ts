@@ -8,8 +8,9 @@ export interface Visit {
   readonly tookMs: number;
   readonly sentBytes: number;
   readonly backBytes: number;
-  /** `whole`: all came back and the end was clean. `refused`: nobody listened. `cut`: it ended early. */
-  readonly end: 'whole' | 'cut' | 'refused';
+  /** `whole`: all came back and the end was clean. `refused`: nobody listened. `cut`: it ended early, and said so by RST or
+   * before a byte. `short`: it ended cleanly though bytes were missing: whoever reads to the end takes a part for the whole. */
+  readonly end: 'whole' | 'cut' | 'short' | 'refused';
   /** Where the first byte that is not what was sent came back; undefined where none did. */
   readonly wrongAt: number | undefined;
 }
@@ -75,7 +76,8 @@ export class Traffic {
       socket.on('error', () => undefined); // 'close' follows, and tells the whole
       socket.on('close', () => {
         const whole = ended && backBytes === payload.length;
-        const end = whole ? 'whole' : connected ? 'cut' : 'refused';
+        const short = ended && backBytes > 0;
+        const end = whole ? 'whole' : short ? 'short' : connected ? 'cut' : 'refused';
         const tookMs = performance.now() - startedAtMs;
         resolve({ number, startedAtMs, tookMs, sentBytes: payload.length, backBytes, end, wrongAt });
       });

@@ -1,5 +1,5 @@
 import { spawn, execFile, type ChildProcess } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +62,7 @@ export class TestSshd {
   readonly #root: string;
   #child: ChildProcess | undefined;
   #log = '';
+  readonly #lines: { readonly atMs: number; readonly text: string }[] = [];
 
   constructor(dir: string, binary: string, port: number, root: string) {
     this.dir = dir;
@@ -104,7 +105,11 @@ export class TestSshd {
     const line = [this.#binary, '-D', '-e', '-f', this.inside('sshd_config')];
     const [command = '', ...args] = this.#root === '' ? line : ['chroot', this.#root, ...line];
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#log += text;
+      const atMs = performance.now();
+      this.#lines.push(...text.split('\n').map((line) => ({ atMs, text: line })));
+    });
     this.#child = child;
     let gone = false;
     child.once('exit', () => (gone = true));
@@ -126,6 +131,11 @@ export class TestSshd {
   /** How many logins the server has accepted so far. */
   get logins(): number {
     return this.#log.match(/^Accepted \S+ for /gm)?.length ?? 0;
+  }
+
+  /** When the server logged lines that match, by `performance.now()`. */
+  timesOf(line: RegExp): readonly number[] {
+    return this.#lines.filter(({ text }) => line.test(text)).map(({ atMs }) => atMs);
   }
 
   /** Connections that the server has seen, logged in or not. */
@@ -170,6 +180,18 @@ export class TestSshd {
     await rm(file);
     await rm(`${file}.pub`);
     await makeKey(file, type);
+  }
+
+  /** Puts another host key in place, as an impostor has it; takes effect at the next `start`. @returns how to put the true one back */
+  async impersonate(type: 'ed25519' | 'ecdsa' | 'rsa' = 'ed25519'): Promise<() => Promise<void>> {
+    const file = join(this.dir, `host_${type}`);
+    await rename(file, `${file}.true`);
+    await rename(`${file}.pub`, `${file}.true.pub`);
+    await makeKey(file, type);
+    return async () => {
+      await rename(`${file}.true`, file);
+      await rename(`${file}.true.pub`, `${file}.pub`);
+    };
   }
 
   /** Resident memory and CPU time of the server's processes. */
