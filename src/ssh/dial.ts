@@ -127,13 +127,15 @@ class ChainDial {
     const forward = (): void => giveUp.abort(abortFailure(this.#request.signal));
     this.#request.signal.addEventListener('abort', forward, { once: true });
     const { connectMs, loginMs } = this.#request.timeouts;
+    let waitsFor = 'no answer';
     const late = (what: string, ms: number, code: 'CONNECT_TIMEOUT' | 'LOGIN_TIMEOUT') => (): void =>
-      giveUp.abort(new TunnelError(code, `Cannot ${what} ${name}: no answer within ${ms / 1000} s`));
+      giveUp.abort(new TunnelError(code, `Cannot ${what} ${name}: ${waitsFor} within ${ms / 1000} s`));
     let deadline = new Deadline(connectMs, late('connect to', connectMs, 'CONNECT_TIMEOUT'));
     const connectDeadline = deadline;
     const context = this.#context(hop, name, giveUp.signal, () => deadline.pause());
     const startLogin = (): Deadline => {
       if (isLast) this.#request.onPhase('authenticating');
+      waitsFor = 'no answer';
       return (deadline = new Deadline(loginMs, late('log in to', loginMs, 'LOGIN_TIMEOUT')));
     };
     this.#hops.at(-1)?.onEnded((reason) => giveUp.abort(reason)); // a hop lives no longer than the one that carries it
@@ -143,8 +145,10 @@ class ChainDial {
       const stream = await this.#stream(hop, name, giveUp.signal);
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();
+      waitsFor = 'it did not say who it is';
+      const identified = (): void => void (waitsFor = 'the key exchange did not end');
       const { dataPath } = this.#shared;
-      const start = { stream, hostKey, mlKem, unsafe, dataPath, connectDeadline, startLogin, giveUp };
+      const start = { stream, hostKey, mlKem, unsafe, dataPath, connectDeadline, identified, startLogin, giveUp };
       this.#hops.push(await HopConnection.open(context, start));
     } catch (error) {
       throw this.#commandFailure(name) ?? (giveUp.signal.aborted ? abortFailure(giveUp.signal) : error);

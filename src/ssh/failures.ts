@@ -21,7 +21,8 @@ export function connectionFailure(error: unknown, facts: EndFacts): TunnelError 
   if (facts.phase === 'banner') return beforeBanner(error, facts);
   if (/no matching|No matching/.test(message)) return noCommonAlgorithm(error, message, facts);
   if (typeof property(error, 'code') === 'number') return saidGoodbye(error, message, facts); // SSH_MSG_DISCONNECT
-  const why = level === 'client-socket' ? socketWords(error) : level === undefined ? undefined : protocolWords(message);
+  const why =
+    level === 'client-socket' ? socketWords(error) : error instanceof Error ? protocolWords(message) : undefined;
   if (facts.phase === 'up')
     return ended('CONNECTION_LOST', `Connection to ${facts.name} lost`, why ?? 'closed by the server', error);
   if (facts.phase === 'login') {
@@ -135,7 +136,8 @@ function noCommonAlgorithm(error: unknown, message: string, { name }: EndFacts):
 
 /** SSH_MSG_DISCONNECT (RFC 4253 section 11.1): the text is the server's, the reason a number that few servers choose well. */
 function saidGoodbye(error: unknown, message: string, { name, phase }: EndFacts): TunnelError {
-  const said = `the server says ${cleanLine(message, 200)}`;
+  const words = cleanLine(message, 200);
+  const said = words === '' ? 'the server ended the connection' : `the server says ${words}`;
   if (phase === 'up') return ended('CONNECTION_LOST', `Connection to ${name} lost`, said, error);
   if (phase === 'login') {
     const refused = /authentication|not allowed|denied|disabled|expired|locked/i.test(message);
@@ -167,6 +169,7 @@ function socketWords(error: unknown): string {
 
 /** ssh2's own complaints about what the other side sent: cleaned, since they may quote it. */
 function protocolWords(message: string): string {
+  if (/^Connection lost/.test(message)) return 'the server closed the connection';
   if (/signature verification/i.test(message)) return 'the server could not prove that it owns its host key';
   if (/Invalid MAC|auth(entication)? tag|decrypt/i.test(message)) return 'the data was damaged or forged on the way';
   if (/Bad packet length/i.test(message))

@@ -4,18 +4,23 @@ import { certifiedKey } from '../known-hosts/certificate.ts';
 import { clean } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import { asSsh2Algorithms, chooseAlgorithms, legacyAmong, unsafeWithoutStrict, type Unsafe } from './algorithms.ts';
+import { limitAnswers } from './compat/answer-limit.ts';
 import { silenceWhenDead } from './compat/dead-protocol.ts';
 import { extendKeyExchange, type ExtendedExchange, type Settled } from './compat/key-exchange.ts';
+import { hearFarewell } from './compat/farewell.ts';
+import { gatherIdentification } from './compat/identification.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
 import { protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
+import { guardWindows } from './compat/window-guard.ts';
 import type { DataPath } from './data-path.ts';
 import type { Deadline } from './deadline.ts';
 import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
 import type { HopContext } from './hop-context.ts';
 import type { HostKeyCheck } from './host-key.ts';
 import { Login } from './login.ts';
+import { MessageScreen, ProtocolBreach, type Stage } from './message-screen.ts';
 
 /** What a hop needs besides its context to say hello and log in. */
 export interface HopStart {
@@ -28,6 +33,8 @@ export interface HopStart {
   readonly unsafe: readonly Unsafe[];
   /** Ends when the key exchange is done. */
   readonly connectDeadline: Deadline;
+  /** Told once the server has said who it is. */
+  readonly identified: () => void;
   /** Makes the deadline of the login, which begins then. */
   readonly startLogin: () => Deadline;
   /** Ends this hop with a reason; aborts the context's signal. */
@@ -71,6 +78,7 @@ export class HopConnection {
   #compression = '';
   #reason: TunnelError | undefined;
   #ended = false;
+  readonly #screen = new MessageScreen();
   #login: Login | undefined;
   #loginDeadline: Deadline | undefined;
 
@@ -88,8 +96,7 @@ export class HopConnection {
     return new Promise((resolve, reject) => {
       hop.onEnded(reject);
       hop.client.once('ready', () => {
-        hop.#becomeReady();
-        resolve(hop);
+        if (hop.#becomeReady()) resolve(hop);
       });
       const { signal } = context;
       const abort = (): void => hop.destroy(abortFailure(signal));
@@ -169,8 +176,19 @@ export class HopConnection {
       this.notes.push(...this.#start.dataPath.prepare(protocol, this.stream));
       silenceWhenDead(protocol);
       sendOfferedKeys(protocol);
+      hearFarewell(protocol, (farewell) => this.#end(farewell));
+      gatherIdentification(protocol);
+      guardWindows(this.client, protocol);
+      limitAnswers(protocol, this.stream);
       const onSettled = (settled: Settled): void => this.#judge(settled);
-      this.#exchanges = extendKeyExchange(protocol, { offer: choice.offer, mlKem: pq, certifiedKey, onSettled });
+      const screen = (payload: Buffer): Buffer => this.#screen.read(payload, this.#stage);
+      this.#exchanges = extendKeyExchange(protocol, {
+        offer: choice.offer,
+        mlKem: pq,
+        certifiedKey,
+        screen,
+        onSettled,
+      });
       if (this.#exchanges === undefined) this.notes.push('ssh2 is not as expected: no ML-KEM, no host certificates');
       const server = { truth: watchLogin(protocol), version: () => this.serverVersion };
       this.#login = new Login(this.#context, server, (error) => this.destroy(error));
@@ -205,10 +223,15 @@ export class HopConnection {
   #readPreamble(): void {
     const read = (chunk: Buffer): void => {
       this.#preamble += chunk.toString('latin1', 0, PREAMBLE_BYTES - this.#preamble.length);
-      if (this.#phase === 'banner' && /^SSH-[^\n]*\n/m.test(this.#preamble)) this.#phase = 'key exchange';
+      if (this.#phase === 'banner' && /^SSH-[^\n]*\n/m.test(this.#preamble)) this.#identified();
       if (this.#phase !== 'banner' || this.#preamble.length >= PREAMBLE_BYTES) this.stream.removeListener('data', read);
     };
     this.stream.prependListener('data', read);
+  }
+
+  #identified(): void {
+    this.#phase = 'key exchange';
+    this.#start.identified();
   }
 
   /** Nothing that goes wrong in here may pass for a yes, or escape: ssh2 calls from inside its parser, we answer later. */
@@ -270,7 +293,7 @@ export class HopConnection {
 
   #nextAttempt(next: (attempt: Awaited<ReturnType<Login['next']>>) => void): void {
     const login = this.#login;
-    if (login === undefined || this.#ended) return;
+    if (login === undefined || this.#ended || this.#phase !== 'login') return;
     login
       .next()
       .then((attempt) => {
@@ -283,10 +306,21 @@ export class HopConnection {
       });
   }
 
-  #becomeReady(): void {
+  /** @returns false where there was nothing to log in to yet: the screen stops such a server earlier, and this one in any case */
+  #becomeReady(): boolean {
+    if (this.#phase !== 'login') {
+      const message = `Cannot connect to ${this.name}: it claimed a login before its host key was accepted`;
+      this.destroy(new TunnelError('HANDSHAKE_FAILED', message));
+      return false;
+    }
     this.#phase = 'up';
     this.#loginDeadline?.stop();
     this.#login?.succeeded();
+    return true;
+  }
+
+  get #stage(): Stage {
+    return this.#phase === 'login' || this.#phase === 'up' ? this.#phase : 'before trust';
   }
 
   #showBanner(text: string): void {
@@ -315,11 +349,11 @@ export class HopConnection {
     }
     if (!this.#context.asking || !failure.retryable) return failure;
     // Dialling again would only ask again, and each login that a server gives up on earns a penalty (sshd 9.8).
-    return new TunnelError(
-      'NEEDS_PERSON',
-      `Cannot log in to ${this.name}: the server did not wait for the answer to a question`,
-      { cause: failure },
-    );
+    const message =
+      error instanceof ProtocolBreach
+        ? failure.message
+        : `Cannot log in to ${this.name}: the server did not wait for the answer to a question`;
+    return new TunnelError('NEEDS_PERSON', message, { cause: failure });
   }
 
   #fault(error: unknown): TunnelError {

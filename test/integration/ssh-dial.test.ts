@@ -173,7 +173,7 @@ describe('a dial that fails', () => {
     const failure = await failureOf(aDial()(aRequest([sshdHop(sshd, { port })], {}, { timeouts }).request));
     expect([failure.code, failure.message]).toEqual([
       'CONNECT_TIMEOUT',
-      expect.stringContaining('no answer within 0.1 s'),
+      expect.stringContaining('it did not say who it is within 0.1 s'),
     ]);
     await eventually(() => closed);
   });

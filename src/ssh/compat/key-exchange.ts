@@ -1,6 +1,7 @@
 import { WireReader, wireString } from '../../model/wire.ts';
 import { HYBRID_KEX, HybridExchange } from './hybrid-exchange.ts';
 import type { MlKem } from './ml-kem.ts';
+import { ProtocolBreach } from '../message-screen.ts';
 import { exchangeInside, type Exchange, type OfferLists } from './exchange-inside.ts';
 import type { Protocol } from './protocol.ts';
 
@@ -28,13 +29,18 @@ export interface ExtensionParts {
   readonly mlKem: MlKem | undefined;
   /** The plain key that a certificate is about, as bytes on the wire. @throws RangeError for what is no certificate */
   readonly certifiedKey: (certificate: Buffer) => Buffer;
+  /** Sees each message of the server first. @returns the message as it is to be read; what it throws ends the connection */
+  readonly screen: (payload: Buffer) => Buffer;
   /** Before anything is sent under what was settled, and before the host shows its key. */
   readonly onSettled: (settled: Settled) => void;
 }
 
 const KEXINIT = 20;
 const KEX_REPLY = 31;
+const GEX_GROUP = 31;
 const GEX_REPLY = 33;
+/** RFC 8270 section 4, and the most that OpenSSH takes: what ssh2 asks for, and does not look at in the answer. */
+const GROUP_BITS = { least: 2048, most: 8192 } as const;
 
 /** ssh2's own exchange that the hybrid one takes the place of: same hash, same messages. */
 const STAND_IN_KEX = 'curve25519-sha256';
@@ -51,7 +57,7 @@ export function extendKeyExchange(protocol: Protocol, parts: ExtensionParts): Ex
   const inside = exchangeInside(protocol);
   if (inside === undefined) return undefined;
   const extended = new ExtendedExchange(protocol, parts, inside.setOffer(listsOf(parts.offer)));
-  inside.onPayload((payload) => extended.read(payload));
+  inside.onPayload((payload) => extended.read(parts.screen(payload)));
   inside.onExchange((exchange) => extended.begin(exchange));
   return extended;
 }
@@ -78,7 +84,9 @@ export class ExtendedExchange {
   /** Sees each message of the server before ssh2 does. @returns the message as ssh2 is to see it */
   read(payload: Buffer): Buffer {
     if (payload[0] === KEXINIT) return this.#agree(payload);
-    const reply = this.#current?.kex.includes('group-exchange') === true ? GEX_REPLY : KEX_REPLY;
+    const grouped = this.#current?.kex.includes('group-exchange') === true;
+    if (grouped && payload[0] === GEX_GROUP) checkGroup(payload);
+    const reply = grouped ? GEX_REPLY : KEX_REPLY;
     if (payload[0] === reply && this.#current !== undefined && CERTIFICATE.test(this.#current.hostKey))
       return this.#takeCertificate(payload);
     return payload;
@@ -165,6 +173,15 @@ function nameLists(payload: Buffer): { kex: string[]; hostKey: string[]; rest: B
     if (error instanceof RangeError) return { kex: [], hostKey: [], rest: NOTHING }; // ssh2 refuses it as malformed
     throw error;
   }
+}
+
+/** A small group is no secret, and a huge one keeps this process busy for seconds. @throws ProtocolBreach */
+function checkGroup(payload: Buffer): void {
+  const prime = new WireReader(payload.subarray(1)).string();
+  const start = prime.findIndex((byte) => byte !== 0);
+  const bits = start < 0 ? 0 : (prime.length - start) * 8 - Math.clz32(prime[start] ?? 0) + 24;
+  if (bits < GROUP_BITS.least || bits > GROUP_BITS.most)
+    throw new ProtocolBreach(`a group of ${bits} bits for the key exchange`);
 }
 
 /** Puts the stand-in where the name was, and takes it from where it was itself: both sides' choice stays the same. */

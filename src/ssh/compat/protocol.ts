@@ -14,14 +14,19 @@ export interface Protocol {
   /** Undefined once the connection is dead: every later write must be dropped. */
   readonly _destruct: unknown;
   authPK: AuthPK;
+  /** Reads what has come: from `start` to before `end`. */
+  parse(chunk: Buffer, start: number, end: number): void;
   ping(): void;
   rekey(): void;
 }
 
 /** Called in `ssh2` with a packet's content; each may be replaced. */
 export interface Handlers {
+  DISCONNECT: (protocol: unknown, reason: number, text: string) => void;
   USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void;
   EXT_INFO: (protocol: unknown, extensions: readonly Extension[]) => void;
+  CHANNEL_DATA: (protocol: unknown, recipient: number, data: Buffer) => void;
+  CHANNEL_EXTENDED_DATA: (protocol: unknown, recipient: number, data: Buffer, type: number) => void;
 }
 
 interface Extension {
@@ -64,13 +69,23 @@ function isProtocol(value: unknown): value is Protocol {
     '_strictMode' in value &&
     '_kex' in value &&
     isObject(handlers) &&
-    ['USERAUTH_FAILURE', 'EXT_INFO'].every((name) => typeof Reflect.get(handlers, name) === 'function') &&
+    HANDLERS.every((name) => typeof Reflect.get(handlers, name) === 'function') &&
     isObject(writer) &&
     isObject(Reflect.get(writer, 'write'))
   );
 }
 
-const METHODS = ['authPK', 'ping', 'rekey', 'channelData', 'channelEOF', 'channelClose', 'channelWindowAdjust'];
+const HANDLERS = ['DISCONNECT', 'USERAUTH_FAILURE', 'EXT_INFO', 'CHANNEL_DATA', 'CHANNEL_EXTENDED_DATA'];
+const METHODS = [
+  'authPK',
+  'parse',
+  'ping',
+  'rekey',
+  'channelData',
+  'channelEOF',
+  'channelClose',
+  'channelWindowAdjust',
+];
 
 function isQueue(value: unknown): value is ((error: Error | boolean) => void)[] {
   return Array.isArray(value);
