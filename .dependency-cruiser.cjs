@@ -55,7 +55,7 @@ const PURE_BUILTINS = ['crypto', 'path', 'net', 'util'];
 const ONE_IMPORTER = {
   ssh2: '^src/ssh/',
   keytar: '^src/secrets/keychain\\.ts$',
-  commander: '^src/cli/main\\.ts$',
+  commander: '^src/cli/command-line\\.ts$',
   inquirer: '^src/cli/prompts\\.ts$',
   chalk: '^src/cli/theme\\.ts$',
   '@noble/post-quantum': '^src/ssh/compat/ml-kem\\.ts$',

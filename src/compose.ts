@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { composeEngine } from './compose-engine.ts';
 import { planResolver } from './compose-plan.ts';
 import { appendKnownHost } from './files/known-hosts-append.ts';
 import { readKnownHosts } from './files/known-hosts.ts';
+import { packageVersion } from './files/own-package.ts';
 import { appPaths, pathFacts, type Paths } from './files/paths.ts';
 import { ensurePrivateFolder } from './files/private-folder.ts';
 import { listProfiles, readProfileText } from './files/profiles.ts';
@@ -49,7 +49,7 @@ export function compose({
   const { logFile } = paths;
   return {
     ...engine,
-    version: options.version ?? ownVersion(),
+    version: options.version ?? packageVersion(),
     resolve: planResolver(paths, { env }),
     listNames: profileLister(paths),
     refuseConflicts,
@@ -160,11 +160,4 @@ class Notes {
     this.#listener = listener;
     for (const [level, message] of this.#waiting.splice(0)) listener(level, message);
   }
-}
-
-/** The package's own version: of the sources and of `dist` alike, package.json is one folder up. */
-function ownVersion(): string {
-  const facts: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const named = typeof facts === 'object' && facts !== null && 'version' in facts ? facts.version : undefined;
-  return typeof named === 'string' ? named : 'unknown';
 }

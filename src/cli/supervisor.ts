@@ -1,5 +1,5 @@
 import type { ControlClient } from '../control/client.ts';
-import { connectIfRunning, connectOrSpawn } from '../daemon/spawn.ts';
+import { connectIfRunning } from '../daemon/find.ts';
 import { cleanLine } from '../model/clean.ts';
 import type { Caller } from '../model/request.ts';
 import type { StatusSnapshot, TunnelStatus } from '../model/status.ts';
@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 
 /** Runs `use` with a line to the supervisor, started where none runs; hangs up afterwards. */
 export async function withSupervisor<T>(context: Context, use: (client: ControlClient) => Promise<T>): Promise<T> {
+  const { connectOrSpawn } = await import('../daemon/spawn.ts'); // most verbs start nothing
   const { client } = await connectOrSpawn(context.paths, context.version);
   return lent(client, context, use);
 }

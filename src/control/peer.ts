@@ -1,6 +1,6 @@
-import type { Stats } from 'node:fs';
-import { lstat } from 'node:fs/promises';
+import { lstat, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { TunnelError } from '../model/failure.ts';
 
 /**
@@ -24,7 +24,7 @@ export async function checkSocketOwner(socketPath: string): Promise<void> {
 
 async function facts(path: string, socketPath: string): Promise<Stats> {
   try {
-    return await lstat(path);
+    return await promisify(lstat)(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw refusal(socketPath, code === 'ENOENT' ? 'it is not there' : (code ?? message), '', error);

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { link, open, rename, stat, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileError } from '../files/file-error.ts';
+import { errorCode } from '../files/file-error.ts';
 import { TunnelError } from '../model/failure.ts';
 import { livenessOf, ownIdentity } from './process-identity.ts';
-import { parseLock, type LockFacts } from './lock-facts.ts';
+import type { LockFacts } from './lock-facts.ts';
+import { lockFileError, readLockFile, type LockFileState } from './lock-file.ts';
 
 /** The one hold that a process has on its home. Whoever took it releases it. */
 export interface Lock {
@@ -24,12 +25,6 @@ export type Answers = (facts: LockFacts) => Promise<boolean>;
 const LISTENS_WITHIN_MS = 2_000;
 /** Replacing a stale lock takes a few file operations: whoever takes longer has died in it. */
 const TAKEOVER_WITHIN_MS = 10_000;
-
-/** What the lock file says, whether its supervisor still runs or not; undefined where there is none, or none to be read. */
-export async function readLock(lockFile: string): Promise<LockFacts | undefined> {
-  const seen = await readFileState(lockFile);
-  return seen.kind === 'facts' ? seen.facts : undefined;
-}
 
 /**
  * Takes the lock of a home, replacing one whose process has ended. Of several that try at once exactly one gets it.
@@ -57,7 +52,7 @@ class HeldLock implements Lock {
   }
 
   async look(): Promise<'ours' | 'missing' | 'taken'> {
-    const seen = await readFileState(this.#file);
+    const seen = await readLockFile(this.#file);
     if (seen.kind === 'none') return 'missing';
     return seen.kind === 'facts' && seen.facts.token === this.facts.token ? 'ours' : 'taken';
   }
@@ -77,7 +72,7 @@ class HeldLock implements Lock {
 function place(lockFile: string, facts: LockFacts, answers: Answers): Promise<void> {
   return withDraft(lockFile, facts, async (draft) => {
     while (!(await linkNew(draft, lockFile))) {
-      const seen = await readFileState(lockFile);
+      const seen = await readLockFile(lockFile);
       if (seen.kind === 'none') continue; // released in this moment
       if (seen.kind === 'facts' && (await isHeld(seen.facts, answers))) throw runningAlready(seen.facts.pid);
       if (await replaceStale(lockFile, draft, seen)) return;
@@ -101,14 +96,14 @@ async function isHeld(facts: LockFacts, answers: Answers): Promise<boolean> {
  * through, and inside it the lock is read once more: another may have replaced it since we judged.
  * @returns false: look again
  */
-async function replaceStale(lockFile: string, draft: string, judged: FileState): Promise<boolean> {
+async function replaceStale(lockFile: string, draft: string, judged: LockFileState): Promise<boolean> {
   const guard = `${lockFile}.takeover`;
   if (!(await linkNew(draft, guard))) {
     await clearDeadGuard(guard);
     return false;
   }
   try {
-    const now = await readFileState(lockFile);
+    const now = await readLockFile(lockFile);
     if (now.kind === 'none' || tokenOf(now) !== tokenOf(judged)) return false;
     await rename(draft, lockFile);
     return true;
@@ -118,30 +113,15 @@ async function replaceStale(lockFile: string, draft: string, judged: FileState):
 }
 
 async function clearDeadGuard(guard: string): Promise<void> {
-  const [seen, ageMs] = await Promise.all([readFileState(guard), fileAgeMs(guard)]);
+  const [seen, ageMs] = await Promise.all([readLockFile(guard), fileAgeMs(guard)]);
   if (seen.kind === 'none') return;
   const alive = seen.kind === 'facts' && (await livenessOf(seen.facts)) !== 'dead';
   if (!alive || ageMs > TAKEOVER_WITHIN_MS) await removeIfThere(guard);
   else await sleep(20);
 }
 
-type FileState =
-  { readonly kind: 'none' } | { readonly kind: 'damaged' } | { readonly kind: 'facts'; readonly facts: LockFacts };
-
-function tokenOf(seen: FileState): string | undefined {
+function tokenOf(seen: LockFileState): string | undefined {
   return seen.kind === 'facts' ? seen.facts.token : undefined;
-}
-
-async function readFileState(file: string): Promise<FileState> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return { kind: 'none' };
-    throw cannot('read', file, error);
-  }
-  const facts = parseLock(text);
-  return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
 }
 
 /** Writes the facts whole and to the disk beside the lock, for `use` to put in place; what is left of it is removed. */
@@ -158,7 +138,7 @@ async function withDraft(lockFile: string, facts: LockFacts, use: (draft: string
     await use(draft);
   } catch (error) {
     await unlink(draft).catch(() => undefined); // the write's own failure is the one to tell
-    throw error instanceof TunnelError ? error : cannot('write', lockFile, error);
+    throw error instanceof TunnelError ? error : lockFileError('write', lockFile, error);
   }
   await removeIfThere(draft);
 }
@@ -169,7 +149,7 @@ async function linkNew(existing: string, path: string): Promise<boolean> {
     await link(existing, path);
     return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
@@ -178,7 +158,7 @@ async function removeIfThere(file: string): Promise<void> {
   try {
     await unlink(file);
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw cannot('remove', file, error);
+    if (errorCode(error) !== 'ENOENT') throw lockFileError('remove', file, error);
   }
 }
 
@@ -192,16 +172,4 @@ async function fileAgeMs(file: string): Promise<number> {
 
 function runningAlready(pid: number): TunnelError {
   return new TunnelError('SUPERVISOR_RUNNING', `Cannot start a supervisor: one runs already (pid ${pid})`);
-}
-
-function cannot(verb: string, file: string, error: unknown): TunnelError {
-  return fileError(
-    `${verb} ${file}`,
-    error,
-    'See that its folder can be written, or name another place with TUNNEL_HOME.',
-  );
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,7 +1,8 @@
 import { TunnelError } from '../model/failure.ts';
 import { errorCode } from '../files/file-error.ts';
 import type { LockFacts } from './lock-facts.ts';
-import { readLock, type Lock } from './lock.ts';
+import { readLock } from './lock-file.ts';
+import type { Lock } from './lock.ts';
 import { livenessOf } from './process-identity.ts';
 
 /** What a disk says that takes nothing more, as against a place that is wrong. */

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs';
+import { promisify } from 'node:util';
 
 /** Names one process for good: a pid alone is given to another program sooner or later. */
 export interface ProcessIdentity {
@@ -73,14 +73,15 @@ export function parsePs(text: string): KernelFacts | undefined {
 /** undefined where the system has no such file, as everywhere but on Linux. */
 async function readKernel(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return await promisify(readFile)(path, 'utf8');
   } catch {
     return undefined;
   }
 }
 
 /** '' where there is no ps, or no such process. */
-function runPs(pid: number): Promise<string> {
+async function runPs(pid: number): Promise<string> {
+  const { execFile } = await import('node:child_process'); // no Linux needs it
   const args = ['-o', 'stat=', '-o', 'lstart=', '-p', String(pid)];
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' }; // the date must read the same from every terminal
   return new Promise((resolve) => {

@@ -2,14 +2,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { connectControl, type ConnectOptions, type ControlClient } from '../control/client.ts';
+import type { ControlClient } from '../control/client.ts';
+import { packageFolder } from '../files/own-package.ts';
 import type { Paths } from '../files/paths.ts';
 import { cleanLine } from '../model/clean.ts';
-import { TunnelError, asTunnelError } from '../model/failure.ts';
-import type { LockFacts } from './lock-facts.ts';
-import { readLock } from './lock.ts';
+import { TunnelError } from '../model/failure.ts';
+import { connectIfRunning } from './find.ts';
 import { openOutput, type DaemonOutput } from './output.ts';
-import { livenessOf } from './process-identity.ts';
 
 export interface SpawnOptions {
   /** The arguments to `node` that run the supervisor; by default this program's own `daemon run`. */
@@ -20,49 +19,7 @@ export interface SpawnOptions {
 
 /** A slow disk and a cold cache included; a healthy start takes a quarter of a second. */
 const STARTS_WITHIN_MS = 10_000;
-/** A supervisor that runs but does not listen is about to start, to mend its socket, or to stop, which takes longest. */
-const LISTENS_WITHIN_MS = 8_000;
-/** A try that took so long was let in: nobody listening, or no socket, is told at once. */
-const FROZEN_AFTER_MS = 1_000;
 const POLL_MS = 20;
-
-/**
- * A line to the supervisor of this home, or undefined where none runs. Never starts one.
- * @throws TunnelError SUPERVISOR_UNREACHABLE when one runs and does not answer, PROTOCOL when it speaks another protocol
- */
-export async function connectIfRunning(
-  paths: Pick<Paths, 'lockFile'>,
-  version: string,
-  options: ConnectOptions = {},
-): Promise<ControlClient | undefined> {
-  const endsAtMs = performance.now() + LISTENS_WITHIN_MS;
-  for (;;) {
-    const lock = await readLock(paths.lockFile);
-    if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
-    const triedAtMs = performance.now();
-    try {
-      return await connectControl(lock.socket, version, options);
-    } catch (thrown) {
-      const error = asTunnelError(thrown);
-      if (error.code !== 'SUPERVISOR_UNREACHABLE') throw error;
-      const liveness = await livenessOf(lock);
-      if (liveness === 'dead') return undefined;
-      // Whoever lets us in and then says nothing is frozen, and no second try makes it speak.
-      if (performance.now() > endsAtMs || performance.now() - triedAtMs > FROZEN_AFTER_MS) {
-        if (liveness === 'perhaps') return undefined; // the pid is another program's by now
-        throw silent(lock, error);
-      }
-    }
-    await sleep(POLL_MS);
-  }
-}
-
-function silent(lock: LockFacts, cause: TunnelError): TunnelError {
-  return new TunnelError('SUPERVISOR_UNREACHABLE', `${cause.message}, though it runs (pid ${lock.pid})`, {
-    cause,
-    hint: 'Run `tunnel daemon restart`.',
-  });
-}
 
 /**
  * A line to the supervisor of this home, started in the background where none runs. Two callers at once end with one.
@@ -114,7 +71,7 @@ function startDaemon(output: DaemonOutput, { command = ownCommand(), env = proce
 /** What runs this process, without a debugger's port, which two processes cannot share. */
 function ownCommand(): string[] {
   const flags = process.execArgv.filter((flag) => !/^--(inspect|debug)/.test(flag));
-  return [...flags, fileURLToPath(new URL('../../bin/tunnel.js', import.meta.url)), 'daemon', 'run'];
+  return [...flags, fileURLToPath(new URL('bin/tunnel.js', packageFolder())), 'daemon', 'run'];
 }
 
 /** One arena, trimmed at its end, gives back more of what was freed than one for each thread (docs/decisions/0010). */

@@ -3,7 +3,7 @@ import { connectControl } from '../control/client.ts';
 import type { Paths } from '../files/paths.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { LockFacts } from './lock-facts.ts';
-import { readLock } from './lock.ts';
+import { readLock } from './lock-file.ts';
 import { livenessOf } from './process-identity.ts';
 
 export interface StopOptions {

@@ -118,7 +118,6 @@ export class ServerForward implements Forward {
     this.#cancelReady();
     this.#health?.close();
     this.#listening = false;
-    this.#connections.cutWhere(({ queued }) => queued); // nothing to wait for
     this.#connections.cutAfter(drainMs);
     this.#drained ??= this.#drain();
     return this.#drained;
@@ -172,26 +171,19 @@ export class ServerForward implements Forward {
   #accept(incoming: Parameters<OnIncoming>[0]): void {
     const { address, port } = incoming.originator;
     const unix = this.#plan.bind.kind === 'unix';
-    let connection: IncomingConnection | undefined = undefined;
-    const cut = (why: string): void => this.#connections.cutWhere((one) => one === connection, why);
-    const turn = this.#admit(unix ? 'unix' : address, cut);
+    const turn = this.#admit(unix ? 'unix' : address);
     if (turn === undefined) {
       incoming.refuse();
       return this.#connections.turnedAway();
     }
-    connection = new IncomingConnection({
+    const connection = new IncomingConnection({
       incoming,
       client: unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: address, port }),
       label: this.#route.label,
       goal: this.#route.goal,
       clock: this.#context.clock,
       withinMs: this.#settings.whileDown.holdMs,
-      turn: turn.come,
     });
-    this.#run(connection, turn);
-  }
-
-  #run(connection: IncomingConnection, turn: Turn): void {
     this.#connections.add(connection);
     void connection.run().then((outcome) => {
       this.#connections.ended(connection, outcome);
@@ -199,8 +191,8 @@ export class ServerForward implements Forward {
     });
   }
 
-  #admit(from: string, cut: (why: string) => void): Turn | undefined {
-    if (!this.#closing) return this.#entrance.admit(from, this.#settings, cut);
+  #admit(from: string): Turn | undefined {
+    if (!this.#closing) return this.#entrance.admit(from, this.#settings);
     this.#burst.note('warn', this.#turnedAway(from, 'the forward is closing'));
     return undefined;
   }

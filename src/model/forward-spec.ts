@@ -49,14 +49,7 @@ export interface TriggerSpec extends CommonSpec {
   readonly bind: Endpoint;
   readonly target: Endpoint;
   /** Return ports: the server listens on `bind`, connections go to `port` of the client that triggered. */
-  readonly opens: readonly ReturnPortSpec[];
-}
-
-export interface ReturnPortSpec {
-  readonly bind: Endpoint;
-  readonly clientPort: number;
-  /** Of callers, in CIDR form. */
-  readonly allow?: readonly string[] | undefined;
+  readonly opens: readonly { readonly bind: Endpoint; readonly clientPort: number }[];
 }
 
 export interface RelaySpec extends CommonSpec {

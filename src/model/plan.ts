@@ -172,16 +172,9 @@ export interface TriggerForwardPlan extends ListenerPlan {
   /** Of the trigger itself; resolved by the SSH server. */
   readonly target: Endpoint;
   /** The server listens on `bind` while the trigger is in use, and leads to `clientPort` of whoever uses it. */
-  readonly opens: readonly ReturnPortPlan[];
+  readonly opens: readonly { readonly bind: Endpoint; readonly clientPort: number }[];
   /** The return ports close after so long without traffic. */
   readonly idleMs: number;
-}
-
-export interface ReturnPortPlan {
-  readonly bind: Endpoint;
-  readonly clientPort: number;
-  /** Addresses of callers in CIDR form, as the server tells them; null is everybody who can reach the port there. */
-  readonly allow: readonly string[] | null;
 }
 
 export type Expectation =

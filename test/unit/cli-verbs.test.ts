@@ -115,7 +115,7 @@ describe('completion', () => {
   const from: Completable = {
     verbs: VERBS,
     globalOptions: GLOBAL_OPTIONS,
-    profiles: () => Promise.resolve(['db', 'pop-mail', 'pop-work'].map((word) => ({ word, about: '' }))),
+    profiles: () => ['db', 'pop-mail', 'pop-work'].map((word) => ({ word, about: '' })),
     tags: () => Promise.resolve([{ word: 'mail', about: '' }]),
   };
   async function words(...line: string[]): Promise<string[]> {

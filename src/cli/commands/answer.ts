@@ -18,8 +18,8 @@ export async function run(args: readonly string[], _options: Options, context: C
   if (!context.interactive) {
     throw new TunnelError('NEEDS_PERSON', 'Cannot ask anybody: this is no terminal', { hint: 'Run it on a terminal.' });
   }
-  if (argument !== undefined && !(await profileExists(argument, context))) {
-    const known = await profileNames(context.paths, context.cwd);
+  if (argument !== undefined && !profileExists(argument, context)) {
+    const known = profileNames(context.paths, context.cwd);
     if (!known.includes(tunnelName(argument))) await mustRun(argument, known, context);
   }
   return withSupervisorIfRunning(context, async (client) => {

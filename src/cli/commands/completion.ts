@@ -26,7 +26,7 @@ export async function complete(args: readonly string[], _options: Options, conte
   const found = await candidates(args, {
     verbs: VERBS,
     globalOptions: GLOBAL_OPTIONS,
-    profiles: async () => (await profileNames(paths, cwd)).map((word) => ({ word, about: '' })),
+    profiles: () => profileNames(paths, cwd).map((word) => ({ word, about: '' })),
     tags: async () => tagCandidates(await readCatalog(paths, cwd)),
   });
   for (const { word, about } of found)

@@ -14,12 +14,12 @@ import { profileExists } from '../status/stopped.ts';
 export async function run(args: readonly string[], options: Options, context: Context): Promise<number> {
   const [argument] = args;
   const sinceMs = sinceOption(options.text('since'), Date.now());
-  const known = argument === undefined || (await profileExists(argument, context));
+  const known = argument === undefined || profileExists(argument, context);
   const name = argument === undefined ? undefined : tunnelName(argument);
   try {
     const seen = await print({ name, sinceMs, follow: options.flag('follow') && known }, context);
     // A profile that was removed may have left its log behind.
-    if (!known && seen === 0) throw noSuchProfile(argument, await profileNames(context.paths, context.cwd));
+    if (!known && seen === 0) throw noSuchProfile(argument, profileNames(context.paths, context.cwd));
     if (seen === 0 && !context.json) context.out.say('Nothing was logged.');
     return 0;
   } catch (thrown) {

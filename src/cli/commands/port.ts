@@ -13,7 +13,7 @@ export async function run(args: readonly string[], _options: Options, context: C
   const [argument = '', wanted] = args;
   const { out, json, signal } = context;
   const { tunnels } = await withSupervisorIfRunning(context, (client) => snapshotOf(client, signal));
-  const [row] = await statusRows([argument], tunnels, context);
+  const [row] = statusRows([argument], tunnels, context);
   if (row === undefined || row.state === 'stopped') throw notRunning(argument);
   const forward = chosenForward(row.name, row.forwards, wanted);
   const port = boundPort(row.name, forward);

@@ -13,10 +13,10 @@ export async function run(args: readonly string[], options: Options, context: Co
   }
   const { out, json, verbose, signal } = context;
   const { supervisor, tunnels } = await withSupervisorIfRunning(context, (client) => snapshotOf(client, signal));
-  const rows = await statusRows(args, tunnels, context);
+  const rows = statusRows(args, tunnels, context);
   if (json) out.json({ version: 1, supervisor, tunnels: rows });
   else for (const line of statusLines({ supervisor, rows, nowMs: Date.now(), verbose }, out.theme)) out.data(line);
-  if (supervisor === null) await mentionWanted(context);
+  if (supervisor === null) mentionWanted(context);
   mentionWaiting(rows, context);
   return 0;
 }

@@ -2,7 +2,7 @@ import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
-import { connectIfRunning } from '../../daemon/spawn.ts';
+import { connectIfRunning } from '../../daemon/find.ts';
 
 /** `tunnel version`: of this command, and of the supervisor where one runs: they differ after an update. */
 export async function run(_args: readonly string[], _options: Options, context: Context): Promise<void> {

@@ -23,9 +23,9 @@ export async function run(args: readonly string[], options: Options, context: Co
   await withSupervisorIfRunning(context, async (client) => {
     const reached =
       client === undefined ? waitVerdict(name, undefined, goal) : await waitOn(client, name, goal, timeoutMs, context);
-    if (reached instanceof TunnelError) throw await asUnknown(reached, argument, context);
+    if (reached instanceof TunnelError) throw asUnknown(reached, argument, context);
     // Down already is what was asked for, but not of a name that nobody knows.
-    if (goal.state === 'down' && client === undefined) await mustExist(argument, context);
+    if (goal.state === 'down' && client === undefined) mustExist(argument, context);
   });
   if (context.json) context.out.json({ version: 1, name, state: goal.state, healthy: goal.healthy });
   return 0;
@@ -73,16 +73,18 @@ async function waitOn(
   });
 }
 
-async function mustExist(argument: string, context: Context): Promise<void> {
-  if (await profileExists(argument, context)) return;
-  throw noSuchProfile(argument, await profileNames(context.paths, context.cwd));
+function mustExist(argument: string, context: Context): void {
+  if (profileExists(argument, context)) return;
+  throw noSuchProfile(argument, profileNames(context.paths, context.cwd));
 }
 
 /** What does not run because nobody knows it gets the name that was probably meant. */
-async function asUnknown(error: TunnelError, argument: string, context: Context): Promise<TunnelError> {
+function asUnknown(error: TunnelError, argument: string, context: Context): TunnelError {
   if (error.code !== 'NOT_RUNNING') return error;
-  return mustExist(argument, context).then(
-    () => error,
-    (unknown: unknown) => asTunnelError(unknown),
-  );
+  try {
+    mustExist(argument, context);
+    return error;
+  } catch (unknown) {
+    return asTunnelError(unknown);
+  }
 }

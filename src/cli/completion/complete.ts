@@ -9,7 +9,7 @@ export interface Completable {
   readonly verbs: readonly VerbSpec[];
   readonly globalOptions: readonly OptionSpec[];
   /** Read only where a profile can stand. */
-  readonly profiles: () => Promise<readonly Candidate[]>;
+  readonly profiles: () => readonly Candidate[];
   readonly tags: () => Promise<readonly Candidate[]>;
 }
 
@@ -39,18 +39,18 @@ async function offer(partial: string, before: readonly string[], from: Completab
   return operands(verb, before.slice(verbAt + 1), shown, from);
 }
 
-async function operands(
+function operands(
   verb: VerbSpec,
   after: readonly string[],
   verbs: readonly VerbSpec[],
   from: Completable,
-): Promise<readonly Candidate[]> {
+): readonly Candidate[] {
   const valued = verb.options.filter(takesValue).flatMap(optionWords);
   const given = after.filter((word, at) => !word.startsWith('-') && !valued.includes(after[at - 1] ?? ''));
   const several = verb.args.some((arg) => arg.includes('…'));
   if (given.length > 0 && !several) return [];
   if (verb.words === 'verbs') return verbs.map(({ name, brief }) => ({ word: name, about: brief }));
-  if (verb.words === 'profiles') return (await from.profiles()).filter(({ word }) => !given.includes(word));
+  if (verb.words === 'profiles') return from.profiles().filter(({ word }) => !given.includes(word));
   return verb.words.map((word) => ({ word, about: '' }));
 }
 

@@ -1,4 +1,4 @@
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Paths } from '../../files/paths.ts';
 import { TunnelError } from '../../model/failure.ts';
@@ -25,7 +25,7 @@ const LONGEST_READ = 256 * 1024;
 export async function readCatalog(paths: Paths, cwd: string): Promise<readonly CatalogEntry[]> {
   const found = new Map<string, { readonly file: string; readonly shared: boolean }>();
   for (const folder of [...sharedFolders(cwd), paths.profilesDir]) {
-    for (const file of await profileFiles(folder)) {
+    for (const file of profileFiles(folder)) {
       const name = basename(file, '.yaml');
       if (!found.has(name)) found.set(name, { file, shared: folder !== paths.profilesDir });
     }
@@ -35,9 +35,9 @@ export async function readCatalog(paths: Paths, cwd: string): Promise<readonly C
 }
 
 /** The names alone: for completion and "did you mean", where no file need be opened. */
-export async function profileNames(paths: Paths, cwd: string): Promise<readonly string[]> {
-  const files = await Promise.all([...sharedFolders(cwd), paths.profilesDir].map(profileFiles));
-  return [...new Set(files.flat().map((file) => basename(file, '.yaml')))].sort();
+export function profileNames(paths: Paths, cwd: string): readonly string[] {
+  const files = [...sharedFolders(cwd), paths.profilesDir].flatMap(profileFiles);
+  return [...new Set(files.map((file) => basename(file, '.yaml')))].sort();
 }
 
 /** PROFILE_NOT_FOUND, with the name that was probably meant. */
@@ -53,9 +53,9 @@ function sharedFolders(cwd: string): string[] {
   }
 }
 
-async function profileFiles(folder: string): Promise<string[]> {
+function profileFiles(folder: string): string[] {
   try {
-    const names = await readdir(folder);
+    const names = readdirSync(folder);
     return names
       .filter((name) => name.endsWith('.yaml') && PROFILE_NAME.test(basename(name, '.yaml')))
       .map((name) => join(folder, name));
@@ -74,9 +74,9 @@ const NO_HEAD: ProfileHead = { description: '', tags: [] };
 /** A file that cannot be read is still listed: `tunnel check NAME` says what is wrong with it. */
 async function headOf(file: string): Promise<ProfileHead> {
   try {
-    const facts = await stat(file); // a pipe under a profile's name must not hold us
+    const facts = statSync(file); // a pipe under a profile's name must not hold us
     if (!facts.isFile() || facts.size > LONGEST_READ) return NO_HEAD;
-    const text = await readFile(file, 'utf8');
+    const text = readFileSync(file, 'utf8');
     return readHead(text) ?? (await parsedHead(text));
   } catch {
     return NO_HEAD; // unreadable, a dangling link, an alias bomb: listed by name, and `check` tells

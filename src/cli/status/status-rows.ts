@@ -6,22 +6,20 @@ import { stoppedRow, type StatusRow } from '../render/status.ts';
 import { profileExists } from './stopped.ts';
 
 /** Every running tunnel; or the named ones in the order named, a stopped profile as a row of its own. @throws PROFILE_NOT_FOUND */
-export async function statusRows(
+export function statusRows(
   names: readonly string[],
   tunnels: readonly TunnelStatus[],
   context: Context,
-): Promise<readonly StatusRow[]> {
+): readonly StatusRow[] {
   if (names.length === 0) return tunnels;
   const running = new Map(tunnels.map((tunnel) => [tunnel.name, tunnel]));
-  const rows = [...new Set(names)].map(async (argument) => {
-    const name = tunnelName(argument);
-    return running.get(name) ?? (await stopped(argument, [...running.keys()], context));
-  });
-  return Promise.all(rows);
+  return [...new Set(names)].map(
+    (argument) => running.get(tunnelName(argument)) ?? stopped(argument, [...running.keys()], context),
+  );
 }
 
-async function stopped(argument: string, running: readonly string[], context: Context): Promise<StatusRow> {
+function stopped(argument: string, running: readonly string[], context: Context): StatusRow {
   const name = tunnelName(argument);
-  if (await profileExists(argument, context)) return stoppedRow(name);
-  throw noSuchProfile(argument, [...running, ...(await profileNames(context.paths, context.cwd))]);
+  if (profileExists(argument, context)) return stoppedRow(name);
+  throw noSuchProfile(argument, [...running, ...profileNames(context.paths, context.cwd)]);
 }

@@ -7,8 +7,8 @@ import { noSuchProfile, profileNames, readCatalog } from '../profiles/catalog.ts
 import type { Context } from '../context.ts';
 
 /** Whether a name or a path leads to a profile: its content is not looked at. */
-export async function profileExists(argument: string, { paths, cwd }: Context): Promise<boolean> {
-  if (!isProfilePath(argument)) return (await profileNames(paths, cwd)).includes(argument);
+export function profileExists(argument: string, { paths, cwd }: Context): boolean {
+  if (!isProfilePath(argument)) return profileNames(paths, cwd).includes(argument);
   return existsSync(resolve(cwd, argument));
 }
 
@@ -23,7 +23,7 @@ export async function existing(select: Selection, context: Context): Promise<rea
     return tagged.map(({ name }) => name);
   }
   for (const name of select.names) {
-    if (!(await profileExists(name, context))) throw noSuchProfile(name, await profileNames(paths, cwd));
+    if (!profileExists(name, context)) throw noSuchProfile(name, profileNames(paths, cwd));
   }
   return select.names.map(tunnelName);
 }

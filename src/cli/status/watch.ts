@@ -38,7 +38,7 @@ export async function watchStatus(names: readonly string[], context: Context): P
     for (;;) {
       await withSupervisorIfRunning(context, async (client) => {
         if (client !== undefined) return follow(client, names, view, context);
-        view.draw(null, await statusRows(names, [], context));
+        view.draw(null, statusRows(names, [], context));
       });
       await sleep(TICK_MS, undefined, { signal: context.signal });
     }
@@ -53,13 +53,19 @@ async function follow(client: ControlClient, names: readonly string[], view: Vie
   const feed = await openFeed(client, context.signal);
   const wanted = new Set(names.map(tunnelName));
   let gathering: NodeJS.Timeout | undefined;
-  const draw = async (): Promise<void> => {
+  const draw = (): void => {
     gathering = undefined;
-    view.draw(feed.supervisor, await statusRows(names, [...feed.tunnels.values()], context));
+    view.draw(feed.supervisor, statusRows(names, [...feed.tunnels.values()], context));
   };
-  await draw();
+  draw();
   await new Promise<void>((resolve, reject) => {
-    const redraw = (): void => void draw().catch(reject);
+    const redraw = (): void => {
+      try {
+        draw();
+      } catch (thrown) {
+        reject(asTunnelError(thrown)); // a named profile is gone
+      }
+    };
     const ticking = context.out.columns === undefined || context.json ? undefined : setInterval(redraw, TICK_MS);
     const stop = feed.onEvent((event) => {
       if (names.length > 0 && (event.tunnel === null || !wanted.has(event.tunnel))) return;

@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs';
+import { promisify } from 'node:util';
+import { errorCode, fileError } from '../files/file-error.ts';
+import type { TunnelError } from '../model/failure.ts';
+import { parseLock, type LockFacts } from './lock-facts.ts';
+
+/** The lock file as it lies there. Apart from `lock.ts`, since every command reads it and only a supervisor takes it. */
+export type LockFileState =
+  { readonly kind: 'none' } | { readonly kind: 'damaged' } | { readonly kind: 'facts'; readonly facts: LockFacts };
+
+/** @throws TunnelError FILE where one is there and cannot be read */
+export async function readLockFile(file: string): Promise<LockFileState> {
+  let text: string;
+  try {
+    text = await promisify(readFile)(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return { kind: 'none' };
+    throw lockFileError('read', file, error);
+  }
+  const facts = parseLock(text);
+  return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
+}
+
+/** What the lock file says, whether its supervisor still runs or not; undefined where there is none, or none to be read. */
+export async function readLock(lockFile: string): Promise<LockFacts | undefined> {
+  const seen = await readLockFile(lockFile);
+  return seen.kind === 'facts' ? seen.facts : undefined;
+}
+
+/** FILE, for whatever was to be done with the lock. @param verb read, write or remove */
+export function lockFileError(verb: string, file: string, error: unknown): TunnelError {
+  return fileError(
+    `${verb} ${file}`,
+    error,
+    'See that its folder can be written, or name another place with TUNNEL_HOME.',
+  );
+}

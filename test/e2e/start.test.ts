@@ -1,0 +1,58 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
+
+const LOG = fileURLToPath(new URL('../support/module-log.mjs', import.meta.url));
+
+interface Loaded {
+  /** Paths from the package's folder, hashes left out. */
+  readonly files: readonly string[];
+  /** Modules of Node's own. */
+  readonly builtins: readonly string[];
+}
+
+/** What a command line loads until it ends. */
+async function loadedBy(cli: TunnelCli, ...args: readonly string[]): Promise<Loaded> {
+  const { code, stdout, stderr } = await cli.runWith({ env: { NODE_OPTIONS: `--import=${LOG}` } }, ...args);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/./) as string });
+  const lines = stderr.split('\n');
+  const of = (kind: string): string[] =>
+    lines.filter((line) => line.startsWith(`${kind} `)).map((line) => line.slice(kind.length + 1));
+  const root = new URL('../../', import.meta.url).href;
+  const files = of('file').map((url) => url.replace(root, '').replace(/-[\w-]{8}\.js$/, '.js'));
+  return { files: [...new Set(files)].filter((file) => !NO_MATTER.test(file)), builtins: of('node') };
+}
+
+const ENTRY = ['bin/tunnel.js', 'dist/cli/main.js', 'dist/chunks/thin.js'];
+/** The test's own, and the few lines that the build puts between files. */
+const NO_MATTER = /^test\/|\/rolldown-runtime\.js$/;
+/** Costly to load, and of no use to whoever only asks. */
+const COSTLY = ['crypto', 'child_process', 'fs/promises', 'readline', 'dns', 'tls'];
+
+describe('what is run again and again loads little', () => {
+  test.each([
+    [['--help'], []],
+    [['--version'], []],
+    [['help', 'status'], []],
+    [['completion', 'bash'], []],
+    [['__complete', '--', 'sta'], []],
+    [['status'], ['dist/chunks/ask.js']],
+    [['status', '--json', '-v'], ['dist/chunks/ask.js']],
+    [['list'], ['dist/chunks/ask.js']],
+    [['version'], ['dist/chunks/ask.js']],
+  ])('%j', async (args, more) => {
+    await using cli = await tunnelCli();
+    await cli.home.profile('pop-mail', 'via: pop.example.org\nforwards: ["127.0.0.1:0 -> localhost:110"]\n');
+    const { files, builtins } = await loadedBy(cli, ...args);
+    expect(files).toEqual([...ENTRY, ...more]);
+    expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
+  });
+
+  test('status, with a supervisor to ask', async () => {
+    await using cli = await tunnelCli();
+    await cli.ok('daemon', 'restart');
+    const { files, builtins } = await loadedBy(cli, 'status');
+    expect(files).toEqual([...ENTRY, 'dist/chunks/ask.js']);
+    expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
+  });
+});
