@@ -1,4 +1,4 @@
-import { parseCertificate, signedByItsAuthority, type Certificate } from './certificate.ts';
+import { parseCertificate, signatureName, signedByItsAuthority, type Certificate } from './certificate.ts';
 import { matchesHost, matchesPattern } from './match.ts';
 import type { KnownHost } from './parse.ts';
 
@@ -21,12 +21,14 @@ export function namesAuthority(entries: readonly KnownHost[], name: string, fall
  * @param names `name` and `fallbackName` as `judgeHostKey` takes them; `principal` is the bare host or its alias, by
  * which certificates name hosts
  * @param nowMs wall clock
+ * @param signatures the only algorithms by which an authority may sign; null is all that are safe
  */
 export function judgeCertificate(
   entries: readonly KnownHost[],
   blob: Buffer,
   names: { readonly name: string; readonly fallbackName: string; readonly principal: string },
   nowMs: number,
+  signatures: readonly string[] | null = null,
 ): CertificateVerdict {
   const certificate = read(blob);
   if (certificate === undefined) return { kind: 'useless', why: 'it is damaged' };
@@ -37,7 +39,7 @@ export function judgeCertificate(
     key.equals(certificate.authority),
   );
   if (entry === undefined) return { kind: 'useless', why: 'no @cert-authority line knows its authority for this host' };
-  const why = flaw(certificate, names.principal, nowMs);
+  const why = unwanted(certificate, signatures) ?? flaw(certificate, names.principal, nowMs);
   return why === undefined ? { kind: 'vouched', entry, certificate } : { kind: 'useless', why };
 }
 
@@ -55,6 +57,13 @@ function read(blob: Buffer): Certificate | undefined {
     if (error instanceof RangeError) return undefined;
     throw error;
   }
+}
+
+function unwanted(certificate: Certificate, signatures: readonly string[] | null): string | undefined {
+  const name = signatureName(certificate);
+  return signatures === null || signatures.includes(name)
+    ? undefined
+    : `CASignatureAlgorithms does not allow its signature, ${name}`;
 }
 
 function flaw(certificate: Certificate, principal: string, nowMs: number): string | undefined {

@@ -74,6 +74,18 @@ const SIGNATURES: Readonly<Record<string, { readonly hash: string | null; readon
   'rsa-sha2-512': { hash: 'sha512', keyType: 'ssh-rsa' },
 };
 
+/** Every algorithm by which an authority may sign. */
+export const SIGNATURE_NAMES: readonly string[] = Object.keys(SIGNATURES);
+
+/** By which algorithm its authority signed it; '' where that cannot be read. */
+export function signatureName({ signature }: Certificate): string {
+  try {
+    return new WireReader(signature).text();
+  } catch {
+    return ''; // what cannot be read is signed by nothing
+  }
+}
+
 /** Whether the authority that the certificate names has signed it, by an algorithm that is still trusted. */
 export function signedByItsAuthority({ authority, signature, body }: Certificate): boolean {
   try {

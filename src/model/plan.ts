@@ -63,6 +63,10 @@ export interface HopPlan {
   readonly hashKnownHosts: boolean;
   /** Host-key rotation (UpdateHostKeys): learn, ask the person, or leave alone. */
   readonly updateHostKeys: 'yes' | 'ask' | 'no';
+  /** Keys that are never accepted, absolute: public keys or a revocation list; null is none (RevokedHostKeys). */
+  readonly revokedHostKeys: string | null;
+  /** By which an authority may sign a host's certificate, as OpenSSH lists them; null is all that are safe. */
+  readonly caSignatureAlgorithms: readonly string[] | null;
   readonly compression: boolean;
   /** OpenSSH's names, a leading +, - or ^ on the first as OpenSSH reads them; null is our own order. */
   readonly ciphers: readonly string[] | null;

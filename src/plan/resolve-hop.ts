@@ -146,7 +146,10 @@ function methods(spec: HopSpec, settings: SshSettings, from: Origins): HopPlan['
   return order;
 }
 
-type HostKeys = Pick<HopPlan, 'knownHosts' | 'hostKey' | 'hashKnownHosts' | 'updateHostKeys'>;
+type HostKeys = Pick<
+  HopPlan,
+  'knownHosts' | 'hostKey' | 'hashKnownHosts' | 'updateHostKeys' | 'revokedHostKeys' | 'caSignatureAlgorithms'
+>;
 
 function hostKeys(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, facts: HopFacts, from: Origins): HostKeys {
   const user = settings.userKnownHosts ?? ['~/.ssh/known_hosts', '~/.ssh/known_hosts2'];
@@ -162,7 +165,12 @@ function hostKeys(spec: HopSpec, settings: SshSettings, tokens: TokenFacts, fact
   );
   from.note(['hashKnownHosts'], false, settings.hashKnownHosts && 'hashKnownHosts');
   from.note(['updateHostKeys'], false, settings.updateHostKeys !== null && 'updateHostKeys');
+  const { revokedHostKeys, caSignatureAlgorithms } = settings;
+  from.note(['revokedHostKeys'], false, revokedHostKeys !== null && 'revokedHostKeys');
+  from.note(['caSignatureAlgorithms'], false, caSignatureAlgorithms !== null && 'caSignatureAlgorithms');
   return {
+    revokedHostKeys: revokedHostKeys === null ? null : expandFile(revokedHostKeys, tokens),
+    caSignatureAlgorithms,
     knownHosts: own ?? [...user, ...system].map((file) => expandFile(file, tokens)),
     hostKey: spec.hostKey ?? policy(settings),
     hashKnownHosts: settings.hashKnownHosts,

@@ -17,6 +17,8 @@ export const OPTION_NAMES = {
   strictHostKeyChecking: 'StrictHostKeyChecking',
   hashKnownHosts: 'HashKnownHosts',
   updateHostKeys: 'UpdateHostKeys',
+  revokedHostKeys: 'RevokedHostKeys',
+  caSignatureAlgorithms: 'CASignatureAlgorithms',
   ciphers: 'Ciphers',
   macs: 'MACs',
   kex: 'KexAlgorithms',

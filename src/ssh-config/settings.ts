@@ -21,6 +21,8 @@ export interface SshSettings {
   readonly strictHostKeyChecking: 'ask' | 'yes' | 'accept-new' | 'no' | null;
   readonly hashKnownHosts: boolean;
   readonly updateHostKeys: 'yes' | 'ask' | 'no' | null;
+  readonly revokedHostKeys: string | null;
+  readonly caSignatureAlgorithms: readonly string[] | null;
   readonly ciphers: readonly string[] | null;
   readonly macs: readonly string[] | null;
   readonly kex: readonly string[] | null;
@@ -87,6 +89,8 @@ export function readSettings(source: SshSettings['source'], said: OptionValues, 
     strictHostKeyChecking: strictness(options.one('stricthostkeychecking')),
     hashKnownHosts: options.flag('hashknownhosts') ?? false,
     updateHostKeys: updates(options.one('updatehostkeys')),
+    revokedHostKeys: options.unlessNone('revokedhostkeys'),
+    caSignatureAlgorithms: options.list('casignaturealgorithms'),
     ciphers: options.list('ciphers'),
     macs: options.list('macs'),
     kex: options.list('kexalgorithms'),
@@ -112,7 +116,7 @@ export function readSettings(source: SshSettings['source'], said: OptionValues, 
 
 const HONOURED = new Set(
   `host hostname port user identityfile identitiesonly identityagent certificatefile proxyjump proxycommand hostkeyalias
-  userknownhostsfile globalknownhostsfile stricthostkeychecking hashknownhosts updatehostkeys ciphers macs kexalgorithms
+  userknownhostsfile globalknownhostsfile stricthostkeychecking hashknownhosts updatehostkeys revokedhostkeys casignaturealgorithms ciphers macs kexalgorithms
   hostkeyalgorithms serveraliveinterval serveralivecountmax connecttimeout addressfamily bindaddress compression rekeylimit
   preferredauthentications pubkeyauthentication passwordauthentication kbdinteractiveauthentication
   challengeresponseauthentication batchmode localforward remoteforward dynamicforward`.split(/\s+/),

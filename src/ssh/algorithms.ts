@@ -1,4 +1,5 @@
 import type { Algorithms } from 'ssh2';
+import { SIGNATURE_NAMES } from '../known-hosts/certificate.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan } from '../model/plan.ts';
 import {
@@ -143,6 +144,12 @@ export function chooseAlgorithms(hop: HopPlan, facts: ChoiceFacts): AlgorithmCho
     },
     notes,
   };
+}
+
+/** By which an authority may sign: OpenSSH's list syntax over the algorithms that we can check. */
+export function caSignatures(wanted: readonly string[]): readonly string[] {
+  const menu = { modern: SIGNATURE_NAMES, legacy: [], supported: SIGNATURE_NAMES };
+  return selectAlgorithms(menu, wanted, false).names;
 }
 
 /** What makes the settled algorithms unsafe with a server that lacks strict key exchange; undefined where they are safe. */

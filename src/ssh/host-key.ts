@@ -5,7 +5,9 @@ import { fingerprint, judgeHostKey, keyTypeTitle, knownKeyTypes, type Verdict } 
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan } from '../model/plan.ts';
+import { caSignatures } from './algorithms.ts';
 import type { HopContext } from './hop-context.ts';
+import { isRevokedBy } from './revoked-keys.ts';
 
 /** Where host keys are kept; `files/known-hosts.ts` in the program. */
 export interface HostKeyStore {
@@ -138,6 +140,7 @@ export class HostKeyCheck {
 
   async #judge(key: Buffer, certificate: Buffer | undefined): Promise<void> {
     const { hop } = this.#context;
+    await this.#refuseRevoked(key, certificate);
     const verdict = judgeHostKey(this.#known.entries, this.#name, key, this.#fallbackName);
     if (verdict.kind === 'revoked') throw this.#revoked(key, verdict.entry);
     if (hop.hostKey.kind === 'fingerprint') return this.#pinned(key, hop.hostKey.fingerprints);
@@ -156,10 +159,24 @@ export class HostKeyCheck {
     }
   }
 
+  /** @throws HOST_KEY_REVOKED, FILE where RevokedHostKeys cannot be read */
+  async #refuseRevoked(key: Buffer, certificate: Buffer | undefined): Promise<void> {
+    const { name, hop } = this.#context;
+    const file = hop.revokedHostKeys;
+    if (file === null) return;
+    const revoked = await isRevokedBy(file, key, certificate).catch((error: unknown) => {
+      const why = `Cannot connect to ${name}: the revoked keys in ${file} cannot be read: ${cleanLine(asText(error), 200)}`;
+      throw new TunnelError('FILE', why, { cause: error, hint: 'RevokedHostKeys of ssh_config names that file.' });
+    });
+    if (!revoked) return;
+    const message = `Cannot connect to ${name}: its host key ${fingerprint(key)} is revoked by ${file}`;
+    throw new TunnelError('HOST_KEY_REVOKED', message);
+  }
+
   /** @throws HOST_KEY_REVOKED */
   #vouched(key: Buffer, certificate: Buffer): boolean {
     const names = { name: this.#name, fallbackName: this.#fallbackName, principal: this.#fallbackName };
-    const verdict = judgeCertificate(this.#known.entries, certificate, names, Date.now());
+    const verdict = judgeCertificate(this.#known.entries, certificate, names, Date.now(), this.#signatures);
     if (verdict.kind === 'revoked')
       throw this.#revoked(verdict.entry.key, verdict.entry, 'the authority of its host certificate');
     if (verdict.kind === 'useless') {
@@ -168,6 +185,11 @@ export class HostKeyCheck {
     }
     if (verdict.kind === 'vouched') this.#store.vouched?.(this.#name, key, verdict.entry);
     return verdict.kind === 'vouched';
+  }
+
+  get #signatures(): readonly string[] | null {
+    const { caSignatureAlgorithms } = this.#context.hop;
+    return caSignatureAlgorithms === null ? null : caSignatures(caSignatureAlgorithms);
   }
 
   #pinned(key: Buffer, fingerprints: readonly string[]): void {

@@ -27,6 +27,8 @@ export function aHop(over: Partial<HopPlan> & Pick<HopPlan, 'port'>): HopPlan {
     hostKey: { kind: 'strict' },
     hashKnownHosts: false,
     updateHostKeys: 'no',
+    revokedHostKeys: null,
+    caSignatureAlgorithms: null,
     compression: false,
     ciphers: null,
     kex: null,

@@ -41,6 +41,8 @@ export function aHop(facts: Partial<HopPlan> = {}): HopPlan {
     hostKey: { kind: 'strict' },
     hashKnownHosts: false,
     updateHostKeys: 'no',
+    revokedHostKeys: null,
+    caSignatureAlgorithms: null,
     compression: false,
     ciphers: null,
     kex: null,

@@ -85,6 +85,8 @@ test('a profile that says next to nothing becomes a plan with nothing left open'
         hostKey: { kind: 'strict' },
         hashKnownHosts: false,
         updateHostKeys: 'yes',
+        revokedHostKeys: null,
+        caSignatureAlgorithms: null,
         compression: false,
         ciphers: null,
         kex: null,

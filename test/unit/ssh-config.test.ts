@@ -43,6 +43,9 @@ describe('one option of ssh_config', () => {
     ['rekeylimit 1G 1h', { rekeyBytes: 2 ** 30, rekeySeconds: 3600 }],
     ['rekeylimit default none', { rekeyBytes: null, rekeySeconds: null }],
     ['updatehostkeys false', { updateHostKeys: 'no' }],
+    ['revokedhostkeys ~/.ssh/revoked', { revokedHostKeys: '~/.ssh/revoked' }],
+    ['revokedhostkeys none', { revokedHostKeys: null }],
+    ['casignaturealgorithms ssh-ed25519,rsa-sha2-512', { caSignatureAlgorithms: ['ssh-ed25519', 'rsa-sha2-512'] }],
     ['batchmode yes', { refusedMethods: ['keyboard-interactive', 'password'] }],
     ['pubkeyauthentication false', { refusedMethods: ['publickey'] }],
     [
