@@ -3,13 +3,13 @@ import type { Channel, Originator } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
-import { abortReason } from './abort-reason.ts';
 import { watchHeldClient } from './client-watch.ts';
 import type { Counted, Outcome } from './connections.ts';
 import { SocketParley } from './parley.ts';
 import { resetOrDestroy } from './reset.ts';
 import { CLIENT_GONE, type Bargain, type Route } from './route.ts';
 import { Splice, type SpliceEnding } from './splice.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -106,7 +106,9 @@ export class AcceptedConnection implements Counted {
     });
     let stopBudget = (): void => undefined;
     try {
-      if (this.#options.turn !== null) await this.#turnCome(this.#options.turn);
+      // Waits as long as the client does.
+      if (this.#options.turn !== null) await unlessAborted(this.#options.turn, signal);
+      this.#queued = false;
       stopBudget = clock.after(holdMs, () => this.#abort.abort(this.#expired()));
       const bargain = await route.negotiate(this.#parley, signal);
       this.#bargain = bargain;
@@ -123,20 +125,6 @@ export class AcceptedConnection implements Counted {
       stopWatching();
       stopBudget();
     }
-  }
-
-  /** Waits as long as the client does. */
-  async #turnCome(turn: Promise<void>): Promise<void> {
-    const { signal } = this.#abort;
-    await new Promise<void>((resolve, reject) => {
-      const aborted = (): void => reject(abortReason(signal));
-      signal.addEventListener('abort', aborted, { once: true });
-      void turn.then(() => {
-        signal.removeEventListener('abort', aborted);
-        resolve();
-      });
-    });
-    this.#queued = false;
   }
 
   /**

@@ -1,23 +1,24 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import type { Plan } from '../model/plan.ts';
+import { AllowList, NOT_ALLOWED } from './allow-list.ts';
 
 /** Why a client is turned away: the words after "Closed a connection from …". */
 export type Refused = { readonly limit: boolean; readonly why: string };
 
 /** Counts the clients of one forward and says who may come in: addresses first, then places. */
 export class Admission {
-  readonly #allowed: BlockList | undefined;
+  readonly #allowed: AllowList;
   readonly #perClient = new Map<string, number>();
   #open = 0;
 
   /** @param allow ranges in CIDR form or single addresses; null lets everybody in. @throws RangeError on anything else */
   constructor(allow: readonly string[] | null) {
-    this.#allowed = allow === null ? undefined : listOf(allow);
+    this.#allowed = new AllowList(allow);
   }
 
   /** @returns undefined when the client has a place now, which `release` must give back */
   admit(address: string, limits: Plan['limits']): Refused | undefined {
-    if (!this.#allows(address)) return { limit: false, why: 'the address is not in `allow`' };
+    if (!this.#allowed.has(address)) return { limit: false, why: NOT_ALLOWED };
     if (this.#open >= limits.connections) {
       return { limit: true, why: `${limits.connections} connections are open (limits.connections)` };
     }
@@ -36,13 +37,6 @@ export class Admission {
     if (held === 1) this.#perClient.delete(address);
     else this.#perClient.set(address, held - 1);
   }
-
-  /** A client on a unix socket has no address: the file's mode has judged it. */
-  #allows(address: string): boolean {
-    if (this.#allowed === undefined) return true;
-    const family = isIP(address);
-    return family === 0 || this.#allowed.check(address, family === 6 ? 'ipv6' : 'ipv4');
-  }
 }
 
 /** All programs of this machine come from one address: no reason to count them as one client, unless the profile says so. */
@@ -50,18 +44,4 @@ function perClientLimit(address: string, limits: Plan['limits']): number {
   if (isIP(address) === 0) return Infinity;
   const local = address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
   return local ? (limits.perLocalClient ?? limits.perClient) : limits.perClient;
-}
-
-function listOf(ranges: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = '', prefix, ...rest] = range.split('/');
-    const family = isIP(address);
-    if (family === 0 || rest.length > 0) throw new RangeError(`Not an address range: ${range}`);
-    const most = family === 6 ? 128 : 32;
-    const bits = prefix === undefined ? most : /^\d{1,3}$/.test(prefix) ? Number(prefix) : NaN;
-    if (!(bits <= most)) throw new RangeError(`Not an address range: ${range}`);
-    list.addSubnet(address, bits, family === 6 ? 'ipv6' : 'ipv4');
-  }
-  return list;
 }

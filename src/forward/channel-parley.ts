@@ -20,19 +20,22 @@ export class ChannelParley implements Channel, Parley {
   #sink: ChannelSink | undefined;
   #wake: () => void = () => undefined;
 
-  constructor(channel: Channel) {
+  /** @param onLeft the client has gone before anybody took its bytes, or has ended without one */
+  constructor(channel: Channel, onLeft: () => void = () => undefined) {
     this.#channel = channel;
     if (channel.lend !== undefined) this.lend = channel.lend;
     channel.attach({
       data: (chunk) => this.#data(chunk),
       end: () => {
         this.#ended = true;
+        if (this.#sink === undefined && this.#heard.length === 0) onLeft();
         this.#sink?.end();
         this.#wake();
       },
       drain: () => this.#sink?.drain(),
       closed: (error) => {
         this.#closed = { error };
+        if (this.#sink === undefined) onLeft();
         this.#sink?.closed(error);
         this.#wake();
       },

@@ -7,6 +7,7 @@ import type { Counted, Outcome } from './connections.ts';
 import { dialSocket } from './dial.ts';
 import { CLIENT_GONE, type Bargain, type Negotiate } from './route.ts';
 import { Splice } from './splice.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 type Incoming = Parameters<OnIncoming>[0];
 
@@ -19,8 +20,10 @@ export interface IncomingOptions {
   /** Where everybody goes, or how each says so. */
   readonly goal: Endpoint | Negotiate;
   readonly clock: Clock;
-  /** From the server's news to the connected target. */
+  /** From its turn to the connected target. */
   readonly withinMs: number;
+  /** Resolves when others have left the listener to it, never rejects; null where nobody is in its way. */
+  readonly turn: Promise<void> | null;
 }
 
 /** A refused client reads why before its channel is closed; after this long it has had its chance. */
@@ -33,6 +36,7 @@ export class IncomingConnection implements Counted {
   readonly #options: IncomingOptions;
   readonly #startedMs: number;
   readonly #abort = new AbortController();
+  #queued: boolean;
   #target: Endpoint | undefined;
   #splice: Splice | undefined;
 
@@ -41,6 +45,12 @@ export class IncomingConnection implements Counted {
     this.originator = options.incoming.originator;
     this.#options = options;
     this.#startedMs = options.clock.nowMs();
+    this.#queued = options.turn !== null;
+  }
+
+  /** It waits for others to leave, and for nothing else so far. */
+  get queued(): boolean {
+    return this.#queued;
   }
 
   /** Where it leads, once that is agreed. */
@@ -62,12 +72,16 @@ export class IncomingConnection implements Counted {
     return Math.round(this.#options.clock.nowMs() - this.#startedMs);
   }
 
-  /** Reaches the target, then carries bytes. Resolves when nothing of it is left; never rejects. */
+  /** Reaches the target when its turn has come, then carries bytes. Resolves when nothing of it is left; never rejects. */
   async run(): Promise<Outcome> {
-    const { clock, withinMs, goal } = this.#options;
-    const cancel = clock.after(withinMs, () => this.#abort.abort(this.#late()));
+    const { clock, withinMs, goal, turn } = this.#options;
+    let cancel = (): void => undefined;
     try {
-      return await (typeof goal === 'function' ? this.#negotiated(goal, cancel) : this.#fixed(goal, cancel));
+      const waited = turn === null ? undefined : await this.#turnCome(turn);
+      cancel = clock.after(withinMs, () => this.#abort.abort(this.#late()));
+      return await (typeof goal === 'function'
+        ? this.#negotiated(waited ?? this.#accepted(), goal, cancel)
+        : this.#fixed(waited, goal, cancel));
     } catch (thrown) {
       const { signal } = this.#abort;
       const error = asTunnelError(signal.aborted ? signal.reason : thrown);
@@ -83,25 +97,45 @@ export class IncomingConnection implements Counted {
     this.#splice?.cut(reason);
   }
 
+  /**
+   * Waits as long as the client does. The server hears yes before that: of a client that it has not served so far it would
+   * not tell that it has left.
+   */
+  async #turnCome(turn: Promise<void>): Promise<ChannelParley> {
+    const client = this.#accepted(() => this.#queued && this.#abort.abort(CLIENT_GONE));
+    try {
+      await unlessAborted(turn, this.#abort.signal);
+    } catch (error) {
+      client.abort();
+      throw error;
+    }
+    this.#queued = false;
+    return client;
+  }
+
+  #accepted(onLeft?: () => void): ChannelParley {
+    return new ChannelParley(this.#options.incoming.accept(), onLeft);
+  }
+
   /** As ssh: the target is there before the server hears yes, so that its client learns of a refusal. */
-  async #fixed(target: Endpoint, cancel: () => void): Promise<Outcome> {
+  async #fixed(waited: ChannelParley | undefined, target: Endpoint, cancel: () => void): Promise<Outcome> {
     const { incoming } = this.#options;
     this.#target = target;
     const socket = await dialSocket(target, this.#abort.signal).catch((error: unknown) => {
-      incoming.refuse();
+      if (waited === undefined) incoming.refuse();
+      else waited.abort();
       throw error;
     });
     cancel();
     try {
-      return await this.#carry(socket, incoming.accept());
+      return await this.#carry(socket, waited ?? incoming.accept());
     } catch (error) {
       socket.destroy(); // the link was lost between the news and our answer
       throw error;
     }
   }
 
-  async #negotiated(negotiate: Negotiate, cancel: () => void): Promise<Outcome> {
-    const client = new ChannelParley(this.#options.incoming.accept());
+  async #negotiated(client: ChannelParley, negotiate: Negotiate, cancel: () => void): Promise<Outcome> {
     const { signal } = this.#abort;
     let bargain: Bargain | undefined;
     try {

@@ -2,9 +2,11 @@ import type { OnIncoming } from '../link/transport.ts';
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint, type TcpEndpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
+import type { ReturnPortPlan } from '../model/plan.ts';
 import type { ConnectionRecord } from '../model/status.ts';
+import { AllowList, NOT_ALLOWED } from './allow-list.ts';
 import type { Burst } from './burst.ts';
-import { ClientTurns } from './client-turns.ts';
+import { ClientTurns, type Turn } from './client-turns.ts';
 import { Connections, type Counted, type Outcome } from './connections.ts';
 import { Entrance } from './entrance.ts';
 import type { ForwardFacts, ForwardSettings } from './forward-context.ts';
@@ -12,6 +14,7 @@ import { IncomingConnection } from './incoming-connection.ts';
 
 export interface ReturnConnectionsParts {
   readonly forward: string;
+  readonly opens: readonly ReturnPortPlan[];
   readonly clock: Clock;
   readonly settings: () => ForwardSettings;
   readonly burst: Burst;
@@ -25,18 +28,15 @@ type Incoming = Parameters<OnIncoming>[0];
 /** Connections that came to a return port on the server, each led to the client that triggered. */
 export class ReturnConnections {
   readonly #parts: ReturnConnectionsParts;
+  readonly #allowed: ReadonlyMap<ReturnPortPlan, AllowList>;
   readonly #entrance: Entrance;
   readonly #connections: Connections<Led>;
 
   constructor(parts: ReturnConnectionsParts) {
-    const { forward, clock, burst, onConnection, onChange } = parts;
+    const { forward, opens, clock, burst, onConnection, onChange } = parts;
     this.#parts = parts;
-    this.#entrance = new Entrance({
-      allow: null,
-      turns: new ClientTurns('many'),
-      burst,
-      turnedAway: (from, why) => `Closed a return connection from ${from}: ${why}`,
-    });
+    this.#allowed = new Map(opens.map((port) => [port, new AllowList(port.allow)]));
+    this.#entrance = new Entrance({ allow: null, turns: new ClientTurns('many'), burst, turnedAway });
     this.#connections = new Connections({
       forward,
       label: 'the client of a trigger',
@@ -52,19 +52,27 @@ export class ReturnConnections {
   }
 
   /** Dials the client, and takes the connection only once it has answered: a refusal is passed on as such. */
-  lead(incoming: Incoming, client: TcpEndpoint): void {
+  lead(incoming: Incoming, host: string, port: ReturnPortPlan): void {
     const { settings, clock } = this.#parts;
-    const turn = this.#entrance.admit(incoming.originator.address, settings());
+    const turn = this.#admit(incoming.originator.address, port);
     if (turn === undefined) {
       incoming.refuse();
       return this.#connections.turnedAway();
     }
+    const client: TcpEndpoint = { kind: 'tcp', host, port: port.clientPort };
     const led = new Led(incoming, client, clock, settings().whileDown.holdMs);
     this.#connections.add(led);
     void led.run().then((outcome) => {
       this.#connections.ended(led, outcome);
       turn.leave();
     });
+  }
+
+  #admit(from: string, port: ReturnPortPlan): Turn | undefined {
+    const { burst, settings } = this.#parts;
+    if (this.#allowed.get(port)?.has(from) === true) return this.#entrance.admit(from, settings());
+    burst.note('warn', turnedAway(from, NOT_ALLOWED));
+    return undefined;
   }
 
   /** Ends all of them now; their peers see a reset. */
@@ -83,6 +91,10 @@ export class ReturnConnections {
   }
 }
 
+function turnedAway(from: string, why: string): string {
+  return `Closed a return connection from ${from}: ${why}`;
+}
+
 /** One of them, as the client who triggered sees it: what it receives comes from a caller, as with its other connections. */
 class Led implements Counted {
   readonly client: string;
@@ -93,7 +105,7 @@ class Led implements Counted {
     this.client = formatEndpoint(client);
     this.target = formatEndpoint({ kind: 'tcp', host: incoming.originator.address, port: incoming.originator.port });
     const ends = { client: this.target, label: this.client, goal: client };
-    this.#incoming = new IncomingConnection({ incoming, ...ends, clock, withinMs });
+    this.#incoming = new IncomingConnection({ incoming, ...ends, clock, withinMs, turn: null });
   }
 
   get durationMs(): number {

@@ -4,23 +4,22 @@ import type { Clock } from '../model/clock.ts';
 import { formatDuration } from '../model/duration.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
-import type { DemandPlan, TriggerForwardPlan } from '../model/plan.ts';
+import type { DemandPlan, ReturnPortPlan } from '../model/plan.ts';
 import { abortReason } from './abort-reason.ts';
 import type { OnNote } from './burst.ts';
 import type { ClientTurns, Turn } from './client-turns.ts';
 import { decide } from './demand.ts';
 import type { DemandFacts } from './forward-context.ts';
-
-type Port = TriggerForwardPlan['opens'][number];
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface ReturnPortsParts {
-  readonly opens: readonly Port[];
+  readonly opens: readonly ReturnPortPlan[];
   readonly rules: DemandPlan;
   readonly carrier: Carrier;
   readonly clock: Clock;
   /** While ports are open for a client, nobody else gets a turn. */
   readonly turns: ClientTurns;
-  readonly onIncoming: (incoming: Parameters<OnIncoming>[0], client: string, port: number) => void;
+  readonly onIncoming: (incoming: Parameters<OnIncoming>[0], client: string, port: ReturnPortPlan) => void;
   /** The ports are closed, and with them what came through them. */
   readonly onClose: (why: string) => void;
   readonly onNote: OnNote;
@@ -33,7 +32,7 @@ interface Opening {
   readonly openedMs: number;
   readonly listeners: RemoteListener[];
   /** What the server says of a port that is wanted and does not listen. */
-  readonly problems: Map<Port, TunnelError>;
+  readonly problems: Map<ReturnPortPlan, TunnelError>;
   readonly release: () => void;
   turn: Turn | undefined;
   /** Uses of the trigger that wait until the server listens: they keep it open. */
@@ -78,7 +77,7 @@ export class ReturnPorts {
     opening.waiting += 1;
     this.renew();
     try {
-      await settled(opening.ready, signal);
+      await unlessAborted(opening.ready, signal);
     } finally {
       opening.waiting -= 1;
       this.renew();
@@ -135,13 +134,13 @@ export class ReturnPorts {
   }
 
   /** @returns where the server listens and where it leads, for the log */
-  #listenAt(port: Port, opening: Opening): Promise<string> {
+  #listenAt(port: ReturnPortPlan, opening: Opening): Promise<string> {
     const { carrier, onIncoming, onChange } = this.#parts;
     return new Promise((resolve, reject) => {
       const { signal } = opening.ended;
       signal.addEventListener('abort', () => reject(abortReason(signal)), { once: true });
       const accept: OnIncoming = (incoming) => {
-        if (this.#opening === opening) onIncoming(incoming, opening.client, port.clientPort);
+        if (this.#opening === opening) onIncoming(incoming, opening.client, port);
         else incoming.refuse();
       };
       const listener = carrier.listen(port.bind, accept, {
@@ -201,14 +200,4 @@ export class ReturnPorts {
     void this.#closed.then(opening.release);
     this.#parts.onChange();
   }
-}
-
-/** The promise's end, or the signal's reason where that comes first. */
-function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(abortReason(signal));
-    if (signal.aborted) return aborted();
-    signal.addEventListener('abort', aborted, { once: true });
-    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
 }

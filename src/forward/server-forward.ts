@@ -118,6 +118,7 @@ export class ServerForward implements Forward {
     this.#cancelReady();
     this.#health?.close();
     this.#listening = false;
+    this.#connections.cutWhere(({ queued }) => queued); // nothing to wait for
     this.#connections.cutAfter(drainMs);
     this.#drained ??= this.#drain();
     return this.#drained;
@@ -171,19 +172,26 @@ export class ServerForward implements Forward {
   #accept(incoming: Parameters<OnIncoming>[0]): void {
     const { address, port } = incoming.originator;
     const unix = this.#plan.bind.kind === 'unix';
-    const turn = this.#admit(unix ? 'unix' : address);
+    let connection: IncomingConnection | undefined = undefined;
+    const cut = (why: string): void => this.#connections.cutWhere((one) => one === connection, why);
+    const turn = this.#admit(unix ? 'unix' : address, cut);
     if (turn === undefined) {
       incoming.refuse();
       return this.#connections.turnedAway();
     }
-    const connection = new IncomingConnection({
+    connection = new IncomingConnection({
       incoming,
       client: unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: address, port }),
       label: this.#route.label,
       goal: this.#route.goal,
       clock: this.#context.clock,
       withinMs: this.#settings.whileDown.holdMs,
+      turn: turn.come,
     });
+    this.#run(connection, turn);
+  }
+
+  #run(connection: IncomingConnection, turn: Turn): void {
     this.#connections.add(connection);
     void connection.run().then((outcome) => {
       this.#connections.ended(connection, outcome);
@@ -191,8 +199,8 @@ export class ServerForward implements Forward {
     });
   }
 
-  #admit(from: string): Turn | undefined {
-    if (!this.#closing) return this.#entrance.admit(from, this.#settings);
+  #admit(from: string, cut: (why: string) => void): Turn | undefined {
+    if (!this.#closing) return this.#entrance.admit(from, this.#settings, cut);
     this.#burst.note('warn', this.#turnedAway(from, 'the forward is closing'));
     return undefined;
   }

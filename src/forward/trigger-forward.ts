@@ -45,7 +45,7 @@ export class TriggerForward implements Forward {
     const onConnection: ForwardContext['onConnection'] = (record) => context.onConnection(record);
     const settings = (): ForwardSettings => this.#settings;
     this.#returns = new ReturnConnections({
-      ...{ forward: plan.name, clock, settings, burst: this.#burst },
+      ...{ forward: plan.name, opens: plan.opens, clock, settings, burst: this.#burst },
       onConnection,
       onChange,
     });
@@ -55,7 +55,7 @@ export class TriggerForward implements Forward {
       carrier,
       clock,
       turns,
-      onIncoming: (incoming, host, port) => this.#returns.lead(incoming, { kind: 'tcp', host, port }),
+      onIncoming: (incoming, host, port) => this.#returns.lead(incoming, host, port),
       onClose: (why) => void (this.#stopped.signal.aborted || this.#returns.cut(why)),
       onNote,
       onChange,

@@ -49,7 +49,14 @@ export interface TriggerSpec extends CommonSpec {
   readonly bind: Endpoint;
   readonly target: Endpoint;
   /** Return ports: the server listens on `bind`, connections go to `port` of the client that triggered. */
-  readonly opens: readonly { readonly bind: Endpoint; readonly clientPort: number }[];
+  readonly opens: readonly ReturnPortSpec[];
+}
+
+export interface ReturnPortSpec {
+  readonly bind: Endpoint;
+  readonly clientPort: number;
+  /** Of callers, in CIDR form. */
+  readonly allow?: readonly string[] | undefined;
 }
 
 export interface RelaySpec extends CommonSpec {

@@ -176,9 +176,16 @@ export interface TriggerForwardPlan extends ListenerPlan {
   /** Of the trigger itself; resolved by the SSH server. */
   readonly target: Endpoint;
   /** The server listens on `bind` while the trigger is in use, and leads to `clientPort` of whoever uses it. */
-  readonly opens: readonly { readonly bind: Endpoint; readonly clientPort: number }[];
+  readonly opens: readonly ReturnPortPlan[];
   /** The return ports close after so long without traffic. */
   readonly idleMs: number;
+}
+
+export interface ReturnPortPlan {
+  readonly bind: Endpoint;
+  readonly clientPort: number;
+  /** Addresses of callers in CIDR form, as the server tells them; null is everybody who can reach the port there. */
+  readonly allow: readonly string[] | null;
 }
 
 export type Expectation =

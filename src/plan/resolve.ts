@@ -200,7 +200,8 @@ function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): Forwar
         idleMs: spec.idleMs ?? DEFAULTS.udpIdleMs,
       };
     case 'trigger': {
-      const { target, opens, idleMs = DEFAULTS.idleMs } = spec;
+      const { target, idleMs = DEFAULTS.idleMs } = spec;
+      const opens = spec.opens.map((port) => ({ ...port, allow: port.allow ?? null }));
       return { kind: spec.kind, ...listener, ...triggerRules(spec), target, opens, idleMs };
     }
   }

@@ -3,7 +3,8 @@ import type { ForwardSpec, TriggerSpec } from '../model/forward-spec.ts';
 
 /** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
 export interface ForwardMistake {
-  readonly field: 'bind' | 'to' | 'open' | 'idle' | 'lifetime' | 'clients' | 'expect' | 'map' | 'proxyProtocol';
+  readonly field:
+    'bind' | 'to' | 'open' | 'idle' | 'lifetime' | 'clients' | 'allow' | 'expect' | 'map' | 'proxyProtocol';
   readonly message: string;
 }
 
@@ -31,6 +32,12 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (oneAtATime(forward) && forward.bind.kind === 'unix') {
     const why = 'its clients have no address to tell them apart';
     yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not for a Unix socket: ${why}` };
+  }
+  if (forward.allow !== undefined && forward.bind.kind === 'unix') {
+    yield {
+      field: 'allow',
+      message: '`allow` is not for a Unix socket: its clients have no address, and its file says who may connect',
+    };
   }
   if (forward.expect !== undefined && (forward.kind === 'socks' || forward.kind === 'remote-socks')) {
     yield { field: 'expect', message: '`expect` needs a target to ask: clients of a proxy name their own' };
@@ -85,8 +92,5 @@ function listensHere(forward: ForwardSpec): boolean {
 
 /** The one list of what the schema knows and this version does not run in a forward. */
 function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
-  if (oneAtATime(forward) && !listensHere(forward) && forward.kind !== 'relay') {
-    yield { field: 'clients', message: `\`clients: ${forward.clients}\` is not supported yet` };
-  }
   if (forward.map !== undefined) yield { field: 'map', message: '`map` is not supported yet' };
 }

@@ -78,7 +78,11 @@ function kindFields(forward: ForwardSpec): WrittenFields {
     case 'remote-socks':
       return { 'remote-socks': bind, auth: forward.auth };
     case 'trigger': {
-      const opens = forward.opens.map((port) => ({ remote: bindText(port.bind), to: `client:${port.clientPort}` }));
+      const opens = forward.opens.map(({ bind: at, clientPort, allow }) => ({
+        remote: bindText(at),
+        to: `client:${clientPort}`,
+        ...(allow === undefined ? {} : { allow }),
+      }));
       return { trigger: bind, to: formatEndpoint(forward.target), opens };
     }
     case 'relay': {

@@ -33,7 +33,7 @@ function binds({ forwards }: Profile): string[] {
     ...bindsOf(forward)
       .filter((bind) => !isLoopback(bind))
       .map((bind) => `binds ${formatEndpoint(bind)}, beyond loopback`),
-    ...(forward.kind === 'remote' || forward.kind === 'remote-socks'
+    ...(forward.kind === 'remote' || forward.kind === 'remote-socks' || forward.kind === 'trigger'
       ? ['lets the server reach into this network']
       : []),
     ...(forward.map === undefined ? [] : ['asks the router for a port']),

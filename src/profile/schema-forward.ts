@@ -55,7 +55,7 @@ const common = {
   }),
   allow: field(z.array(network), {
     type: 'list of addresses or networks',
-    help: 'The client addresses that may connect; everybody else is closed at once.',
+    help: 'The client addresses that may connect, as our listener or the server tells them; everybody else is closed at once.',
     default: 'everybody who can reach the bind address',
     example: '[127.0.0.0/8]',
   }),
@@ -149,7 +149,13 @@ export const forwardFields = {
               help: 'The port of the client that triggered.',
               example: 'client:7078',
             }),
-          }).transform((written) => ({ bind: written.remote, clientPort: written.to })),
+            allow: field(z.array(network), {
+              type: 'list of addresses or networks',
+              help: 'The addresses that may call, as the server tells them; everybody else is closed at once.',
+              default: 'everybody who can reach that port of the server',
+              example: '[203.0.113.0/24]',
+            }),
+          }).transform(({ remote, to: clientPort, allow }) => ({ bind: remote, clientPort, allow })),
         )
         .min(1, 'opens nothing'),
       {

@@ -53,7 +53,7 @@ async function aTrigger(plan: Partial<TriggerForwardPlan> = {}, limits = { conne
       name: 'sip',
       bind: anyPort,
       target: service.endpoint,
-      opens: [{ bind: anyPort, clientPort: phone.port }],
+      opens: [{ bind: anyPort, clientPort: phone.port, allow: null }],
       idleMs: IDLE_MS,
       allow: null,
       expect: null,
@@ -189,7 +189,9 @@ describe('a trigger', () => {
 
   test('is not renewed by a return connection without a byte', async () => {
     const silent = await TcpTarget.start(() => undefined, FIRST);
-    await aTrigger({ opens: [{ bind: { kind: 'tcp', host: '127.0.0.1', port: 0 }, clientPort: silent.port }] });
+    await aTrigger({
+      opens: [{ bind: { kind: 'tcp', host: '127.0.0.1', port: 0 }, clientPort: silent.port, allow: null }],
+    });
     await registered();
     await clock.advance(IDLE_MS - 10_000);
     const end = transcript(call());
@@ -276,7 +278,7 @@ describe('a trigger', () => {
   });
 
   test('a client that listens no more refuses its calls, with a word in the log', async () => {
-    await aTrigger({ opens: [{ bind: { kind: 'tcp', host: '127.0.0.1', port: 0 }, clientPort: 1 }] });
+    await aTrigger({ opens: [{ bind: { kind: 'tcp', host: '127.0.0.1', port: 0 }, clientPort: 1, allow: null }] });
     await says(await use(), 'register');
 
     expect((await transcript(call())).text).toBe('');
@@ -286,6 +288,17 @@ describe('a trigger', () => {
       /^Cannot lead a connection of 127\.0\.0\.1:\d+ back: Cannot connect to 127\.0\.0\.2:1: /,
     );
     expect(forward.facts.openConnections).toBe(1);
+  });
+
+  test('lets call whom `allow` of the return port names, and closes everybody else', async () => {
+    const opens = { bind: { kind: 'tcp', host: '127.0.0.1', port: 0 }, clientPort: phone.port } as const;
+    await aTrigger({ opens: [{ ...opens, allow: ['127.0.0.9/32'] }] });
+    await says(await use(), 'register');
+
+    expect((await transcript(call())).text).toBe('');
+    expect(await hears(await client(carrier.ports[0] ?? 0, '127.0.0.1', '127.0.0.9'))).toBe('first phone\n');
+
+    expect(notes.at(-1)).toBe('Closed a return connection from 127.0.0.1: the address is not in `allow`');
   });
 
   test('takes no more return connections than the limit', async () => {

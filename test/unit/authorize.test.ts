@@ -113,7 +113,7 @@ describe('the line for authorized_keys', () => {
   });
 
   test('of a trigger permits its target and its return ports', () => {
-    const opens = [7078, 7079].map((port) => ({ bind: tcp('0.0.0.0', port), clientPort: port }));
+    const opens = [7078, 7079].map((port) => ({ bind: tcp('0.0.0.0', port), clientPort: port, allow: null }));
     const trigger: ForwardPlan = {
       kind: 'trigger',
       ...listener(tcp('localhost', 1)),

@@ -130,15 +130,13 @@ test('whatever a profile says, it says it again after it was written and read', 
     fc.record({ kind: fc.constant('tcp' as const), host, port }),
     fc.record({ kind: fc.constant('unix' as const), path: fc.stringMatching(/^\/[a-z]{1,8}$/) }),
   );
-  const local = fc.record(
-    {
-      kind: fc.constant('local' as const),
-      bind: fc.record({ kind: fc.constant('unix' as const), path: fc.uuid().map((id) => `/run/${id}`) }),
-      target: endpoint,
-      allow: fc.constant(['10.0.0.0/8']),
-      gateway: fc.boolean(),
-    },
-    { requiredKeys: ['kind', 'bind', 'target'] },
+  const common = { kind: fc.constant('local' as const), target: endpoint, gateway: fc.boolean() };
+  const unix = fc.record({ kind: fc.constant('unix' as const), path: fc.uuid().map((id) => `/run/${id}`) });
+  const tcp = fc.record({ kind: fc.constant('tcp' as const), host: fc.constantFrom('127.0.0.1', '::1'), port });
+  const requiredKeys: ('kind' | 'bind' | 'target')[] = ['kind', 'bind', 'target'];
+  const local = fc.oneof(
+    fc.record({ ...common, bind: unix }, { requiredKeys }),
+    fc.record({ ...common, bind: tcp, allow: fc.constant(['10.0.0.0/8']) }, { requiredKeys }),
   );
   const ms = fc.integer({ min: 1, max: 86_400_000 });
   const text = fc.stringMatching(/^[ -~]{1,30}$/);
@@ -150,7 +148,7 @@ test('whatever a profile says, it says it again after it was written and read', 
     {
       description: text,
       via: fc.array(hop, { minLength: 1, maxLength: 3 }),
-      forwards: fc.array(local, { minLength: 1, maxLength: 4 }),
+      forwards: fc.uniqueArray(local, { minLength: 1, maxLength: 4, selector: ({ bind }) => JSON.stringify(bind) }),
       keepalive: fc.record({ intervalMs: ms, maxMissed: fc.integer({ min: 1, max: 9 }) }, { requiredKeys: [] }),
       reconnect: fc.record({ initialMs: ms, giveUpAfterMs: fc.option(ms) }, { requiredKeys: [] }),
       whileDown: fc.constantFrom('refuse' as const, { holdMs: 500, queue: 3 }),

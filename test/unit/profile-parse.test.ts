@@ -224,6 +224,11 @@ describe('what contradicts itself', () => {
       '  - { local: "unix:/run/x", to: "a:1", clients: queue }',
       '3:49 `clients: queue` is not for a Unix socket',
     ],
+    [
+      'addresses for a Unix socket',
+      '  - { remote: "unix:/run/x", to: "a:1", allow: [10.0.0.0/8] }',
+      '3:48 `allow` is not for a Unix socket',
+    ],
     ['a bind beyond loopback', '  - { local: "*:80", to: "a:1" }', '3:14 `local` binds beyond loopback'],
     [
       'a bind beyond loopback in short form',
