@@ -6,7 +6,7 @@ import type { Paths } from './files/paths.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
 import type { KnownHost } from './known-hosts/parse.ts';
 import type { Ask } from './link/ask.ts';
-import type { Dial, DialRequest } from './link/transport.ts';
+import type { DialRequest, SessionTransport } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
 import type { HopPlan, Plan } from './model/plan.ts';
 import type { Profile } from './model/profile.ts';
@@ -32,9 +32,12 @@ export function explainProfile(nameOrPath: string, { paths, env, cwd }: Place): 
   return tracePlan(nameOrPath, { cwd }, paths, { env });
 }
 
-/** The plan of a profile that is not written yet, or never will be. @throws PROFILE_INVALID */
-export function planOf(profile: Profile, { env }: Place): Promise<Plan> {
-  return planOfProfile(profile, 'new', { env });
+/**
+ * The plan of a profile that is not written yet, or never will be. @param file where its relative paths begin beside
+ * @throws PROFILE_INVALID
+ */
+export function planOf(profile: Profile, { env }: Place, file = ''): Promise<Plan> {
+  return planOfProfile(profile, 'new', { env, file });
 }
 
 /** The parts that move bytes, for a tunnel in this process. */
@@ -64,7 +67,11 @@ export function openVault({ paths, env }: Place, ask: Ask, signal: AbortSignal, 
 export type OnKeychainNote = (message: string) => void;
 
 /** Makes one SSH connection from this process, with stored secrets; the caller closes it. */
-export async function dialOnce(request: DialRequest, place: Place, onKeychainNote: OnKeychainNote): ReturnType<Dial> {
+export async function dialOnce(
+  request: DialRequest,
+  place: Place,
+  onKeychainNote: OnKeychainNote,
+): Promise<SessionTransport> {
   const { createDial } = await import('./ssh/dial.ts');
   const dial = createDial({
     readSecret: secretsOf(place, onKeychainNote),

@@ -28,6 +28,8 @@ export interface PlanOptions {
   readonly places?: boolean;
   /** Lines of ssh_config that come before all files, for the last host of `via` alone: as the -o of ssh. */
   readonly overrides?: readonly string[];
+  /** For a profile that a program made: the file that its relative paths begin beside. Default: the home. */
+  readonly file?: string;
 }
 
 /** Finds, reads and resolves one profile. */
@@ -72,11 +74,12 @@ async function readAndResolve(
 }
 
 /**
- * Resolves a profile that a program made itself; relative paths in it begin in the home.
+ * Resolves a profile that a program made itself; relative paths in it begin in the home, or where `options.file` is.
  * @throws PROFILE_INVALID, TIMED_OUT
  */
 export async function planOfProfile(profile: Profile, name: string, options: PlanOptions = {}): Promise<Plan> {
-  return (await planAt(profile, { name, file: '' }, () => ({ line: 1, column: 1 }), options)).plan;
+  const { file = '' } = options;
+  return (await planAt(profile, { name, file }, () => ({ line: 1, column: 1 }), options)).plan;
 }
 
 /** What a command needs that does as ssh does. */

@@ -274,13 +274,20 @@ export const VERBS: readonly VerbSpec[] = [
     group: 'Profiles',
     brief: 'a key that only tunnels',
     about:
-      "Makes a key for one profile and prints the line for the server's authorized_keys that allows its forwards and nothing else.",
+      "Makes a key for one profile and prints the line for the server's authorized_keys that allows its forwards and nothing else. Can put it there, and proves by trying what the key opens and what not.",
     args: ['NAME'],
     options: [
+      { flags: '--print', help: 'only print: no network, no questions' },
+      { flags: '--install', help: 'put the line there, by the login that works today' },
+      { flags: '--prove', help: 'try it: each forward opens, a shell does not' },
       { flags: '--use', help: 'have the profile log in with this key' },
+      { flags: '--remove', help: 'take the line off the server again' },
       { flags: '--key <file>', help: 'an existing key instead of one of its own' },
     ],
-    examples: [['tunnel authorize pop-mail', 'the key and its line']],
+    examples: [
+      ['tunnel authorize pop-mail', 'the key, its line; asks on'],
+      ['tunnel authorize pop-mail --install --use', 'all of it'],
+    ],
     words: 'profiles',
   },
   {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { access, link, open, rm } from 'node:fs/promises';
+import { access, link, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { TunnelError } from '../model/failure.ts';
 import { errorCode, fileError } from './file-error.ts';
@@ -56,4 +56,27 @@ function isThere(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** What was last put into authorized_keys for a key, kept beside it. @returns undefined where nothing is known */
+export async function readInstalledNote(file: string): Promise<string | undefined> {
+  return readFile(noteOf(file), 'utf8').catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw fileError(`read ${noteOf(file)}`, error);
+  });
+}
+
+/** @param text undefined forgets it @throws FILE */
+export async function writeInstalledNote(file: string, text: string | undefined): Promise<void> {
+  const note = noteOf(file);
+  try {
+    if (text === undefined) await rm(note, { force: true });
+    else await writeFile(note, text, { mode: 0o600 });
+  } catch (error) {
+    throw fileError(`write ${note}`, error);
+  }
+}
+
+function noteOf(file: string): string {
+  return `${file}.installed`;
 }

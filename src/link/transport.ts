@@ -67,6 +67,33 @@ export interface Transport {
   onClosed(callback: (reason: TunnelError) => void): void;
 }
 
+/** A Transport that can also open sessions, for commands that look after a server. No link asks for one. */
+export interface SessionTransport extends Transport {
+  /**
+   * Asks for a session channel, gives it the input and EOF (a subsystem has it after its first answer), and waits for its end.
+   * Rejects with TIMED_OUT where it does not end, CONNECTION_LOST, or the signal's reason; never because the server refuses.
+   */
+  runSession(request: SessionRequest, signal: AbortSignal): Promise<SessionOutcome>;
+}
+
+/** What a session channel can be asked for (RFC 4254 sections 6.2 and 6.5). A `terminal` is a pty-req, and `true` on it. */
+export type SessionRequest =
+  | { readonly kind: 'command'; readonly command: string; readonly input: string }
+  | { readonly kind: 'shell'; readonly input: string }
+  | { readonly kind: 'subsystem'; readonly name: string; readonly input: Buffer }
+  | { readonly kind: 'terminal' };
+
+export interface SessionOutcome {
+  /** The server agreed to the channel and to the request. What it then runs, it says nowhere. */
+  readonly granted: boolean;
+  /** The first 64 KiB. */
+  readonly output: Buffer;
+  /** The same of the other stream. */
+  readonly errors: Buffer;
+  /** Null where the server told none. */
+  readonly status: number | null;
+}
+
 export type OnIncoming = (incoming: { readonly originator: Originator; accept(): Channel; refuse(): void }) => void;
 
 export interface TransportFacts {

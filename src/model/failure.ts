@@ -69,6 +69,13 @@ export const FAILURES = {
   HOLD_EXPIRED: { retryable: false, exit: 1, hint: '' },
   LIMIT_REACHED: { retryable: false, exit: 1, hint: 'Raise `limits` in the profile if this is expected.' },
 
+  KEY_UNLIMITED: {
+    retryable: false,
+    exit: 1,
+    hint: 'Another line of authorized_keys may hold this key without limits: sshd takes the first one.',
+  },
+  REMOTE_COMMAND: { retryable: false, exit: 1, hint: '' },
+
   // Ourselves: 1, and 130 for Ctrl-C.
   SUPERVISOR_UNREACHABLE: {
     retryable: false,

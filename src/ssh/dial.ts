@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { appendKnownHost } from '../files/known-hosts-append.ts';
 import { readKnownHosts } from '../files/known-hosts.ts';
-import type { Dial, DialRequest, Transport } from '../link/transport.ts';
+import type { DialRequest } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
@@ -60,7 +60,7 @@ const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
  * The Dial of the program. One for a whole supervisor: it remembers the keys that a person unlocked and the passwords
  * that logged in, so that a reconnect asks nobody.
  */
-export function createDial(options: DialOptions): Dial {
+export function createDial(options: DialOptions): (request: DialRequest) => Promise<SshTransport> {
   const shared = { keyRing: new KeyRing(), dataPath: new DataPath(options.levers) };
   return (request) => new ChainDial(request, options, shared).run();
 }
@@ -86,7 +86,7 @@ class ChainDial {
     this.#shared = shared;
   }
 
-  async run(): Promise<Transport> {
+  async run(): Promise<SshTransport> {
     const { hops, signal, onPhase, timeouts } = this.#request;
     try {
       if (signal.aborted) throw abortFailure(signal);

@@ -1,5 +1,13 @@
 import type { Client } from 'ssh2';
-import type { Channel, OnIncoming, Originator, Transport, TransportFacts } from '../link/transport.ts';
+import type {
+  Channel,
+  OnIncoming,
+  Originator,
+  SessionOutcome,
+  SessionRequest,
+  SessionTransport,
+  TransportFacts,
+} from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import { SshChannel, type Ssh2Channel } from './channel.ts';
@@ -7,6 +15,7 @@ import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
+import { runSession, type AskServer } from './session.ts';
 import { Uplink } from './uplink.ts';
 import { WindowGrowth } from './window-growth.ts';
 
@@ -24,7 +33,7 @@ export interface TransportParts {
 }
 
 /** A Transport over the last of a chain of ssh2 clients. Whatever ends one hop ends it all, once, with one reason. */
-export class SshTransport implements Transport {
+export class SshTransport implements SessionTransport {
   readonly facts: TransportFacts;
   readonly #parts: TransportParts;
   readonly #client: Client;
@@ -102,6 +111,13 @@ export class SshTransport implements Transport {
       (error) => new TunnelError('FORWARD_REFUSED', `${object}: the server refused`, { cause: error }),
       () => undefined,
     );
+  }
+
+  runSession(request: SessionRequest, signal: AbortSignal): Promise<SessionOutcome> {
+    const lost = (cause: Error): TunnelError =>
+      new TunnelError('CONNECTION_LOST', `Connection to ${this.#name} lost`, { cause });
+    const ask: AskServer = (late, send, undo) => this.#request(signal, late, send, lost, undo);
+    return runSession(request, { client: this.#client, name: this.#name, ask, ping: () => this.ping() });
   }
 
   ping(): Promise<number> {

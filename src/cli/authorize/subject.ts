@@ -8,7 +8,6 @@ import { TunnelError } from '../../model/failure.ts';
 import { formatHop } from '../../model/hop-spec.ts';
 import type { HopPlan, Plan } from '../../model/plan.ts';
 import type { Context } from '../context.ts';
-import { profileOf } from '../profiles/profile-file.ts';
 
 /** What is authorized: a key for the forwards of one profile, at its server. */
 export interface Subject {
@@ -29,17 +28,16 @@ export interface Subject {
 }
 
 /**
- * Finds the profile and its key: the one that is named, the dedicated one that it logs in with, else its own, which is made where
+ * Finds the key of a profile: the one that is named, the dedicated one that it logs in with, else its own, which is made where
  * there is none. Asks nobody and connects nowhere.
  * @throws USAGE where it has no server, or no forward that needs one; KEY_UNUSABLE, FILE, and what a profile can fail with
  */
-export async function subjectOf(argument: string, keyFile: string | undefined, context: Context): Promise<Subject> {
+export async function subjectOf(profile: ProfileFile, keyFile: string | undefined, context: Context): Promise<Subject> {
   const [{ resolveProfile }, parts] = await Promise.all([
     import('../../compose-cli.ts'),
     import('../../compose-authorize.ts'),
   ]);
-  const profile = await profileOf(argument, context);
-  const plan = await resolveProfile(argument, context);
+  const plan = await resolveProfile(profile.file, context);
   const server = plan.hops.at(-1);
   const limits = keyLimits(plan.forwards);
   if (server === undefined || limits === undefined) {

@@ -3,7 +3,7 @@ import { cleanLine } from '../../model/clean.ts';
 import type { TunnelError } from '../../model/failure.ts';
 import type { Context } from '../context.ts';
 import { dialRequest } from './login.ts';
-import { hintLines } from '../render/error.ts';
+import { stepJson, stepLines } from '../render/step.ts';
 
 /** What was proved of one profile: for `--json`, and for the exit code. */
 export interface LiveCheck {
@@ -28,19 +28,7 @@ export async function checkLive(argument: string, context: Context): Promise<Liv
   };
   for await (const step of proveSteps(plan, needs)) {
     steps.push(step);
-    if (!context.json) print(step, context);
+    if (!context.json) for (const line of stepLines(step, context.out.theme)) context.out.data(line);
   }
   return { steps: steps.map(stepJson), failure: steps.find(({ error }) => error !== undefined)?.error };
-}
-
-function print({ step, subject, ms, found, error }: CheckStep, { out }: Context): void {
-  const { good, bad, dim } = out.theme;
-  const what = `${step.padEnd(11)}  ${cleanLine(subject)}`;
-  if (error === undefined) return out.data(`${good('ok')}  ${what}  ${dim(`${ms} ms`)}  ${found}`);
-  out.data(`${bad('no')}  ${what}  ${dim(`${ms} ms`)}  ${cleanLine(error.message)}`);
-  for (const line of hintLines(error.hint, '      ')) out.data(line);
-}
-
-function stepJson({ step, subject, ms, found, error }: CheckStep): unknown {
-  return { step, subject, ms, ok: error === undefined, found, error: error === undefined ? null : error.facts };
 }
