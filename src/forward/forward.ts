@@ -23,16 +23,19 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
   switch (plan.kind) {
     case 'local': {
       const { target } = plan;
-      const route = { label, probed: target, negotiate: fixedTarget(target), dial: byChannel };
+      const probed = { target, dial: byChannel };
+      const route = { label, probed, negotiate: fixedTarget(target), dial: byChannel };
       return new ListeningForward(plan, route, context);
     }
-    case 'socks':
-      return new ListeningForward(plan, { label, ...proxy(plan, context), dial: byChannel }, context);
+    case 'socks': {
+      const probed = plan.expectAt && { target: plan.expectAt, dial: byChannel };
+      return new ListeningForward(plan, { label, probed, ...proxy(plan, context), dial: byChannel }, context);
+    }
     case 'remote':
-      return new ServerForward(plan, { label, goal: plan.target }, context);
+      return new ServerForward(plan, { label, probed: plan.target, goal: plan.target }, context);
     case 'remote-socks': {
       const { negotiate, ...ready } = proxy(plan, context);
-      return new ServerForward(plan, { label, goal: negotiate, ...ready }, context);
+      return new ServerForward(plan, { label, probed: plan.expectAt, goal: negotiate, ...ready }, context);
     }
     case 'relay':
       return plan.protocol === 'udp' ? new UdpRelay(plan, context) : tcpRelay(plan, context);
@@ -44,11 +47,10 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
 function proxy(
   { auth }: Pick<SocksForwardPlan, 'auth'>,
   { clock, proxyPassword }: ForwardContext,
-): Pick<Route, 'probed' | 'ready' | 'negotiate'> {
-  if (auth === null) return { probed: null, negotiate: proxyTarget({ clock, login: null }) };
+): Pick<Route, 'ready' | 'negotiate'> {
+  if (auth === null) return { negotiate: proxyTarget({ clock, login: null }) };
   const login = new ProxyLogin({ user: auth, clock, password: proxyPassword(auth) });
   return {
-    probed: null,
     ready: () => login.ready(),
     negotiate: proxyTarget({ clock, login: (credentials) => login.admits(credentials) }),
   };

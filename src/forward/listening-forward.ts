@@ -211,12 +211,12 @@ export class ListeningForward implements Forward {
 
 function probeOf(
   { expect }: ForwardPlan,
-  { probed, dial }: Route,
+  { probed }: Route,
   wanted: () => boolean,
   context: ForwardContext,
 ): HealthWatch | undefined {
   if (expect === null || probed === null) return undefined;
-  return new HealthWatch({ expectation: expect, target: probed, dial, wanted, context });
+  return new HealthWatch({ expectation: expect, ...probed, wanted, context });
 }
 
 /** Which of our addresses the client connected to; a unix socket has none. */

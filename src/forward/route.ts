@@ -8,8 +8,8 @@ import type { HealthSource } from './forward-context.ts';
 export interface Route {
   /** Where it leads, for status and messages. */
   readonly label: string;
-  /** Where a health probe asks; null where each client names its own target. */
-  readonly probed: Endpoint | null;
+  /** Whom a health probe asks, and how; null where nobody is named. A probe is no use of the forward. */
+  readonly probed: { readonly target: Endpoint; readonly dial: Dial } | null;
   /** Rejects while nobody could be served; asked before each bind. */
   ready?(): Promise<void>;
   /** Replaces the probe of the one target that most kinds have. */

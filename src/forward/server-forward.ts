@@ -19,6 +19,8 @@ import { firstRefusal, staleListener } from './server-refusal.ts';
 export interface ServerRoute {
   readonly label: string;
   readonly goal: Endpoint | Negotiate;
+  /** Whom a health probe asks; null asks nobody. */
+  readonly probed: Endpoint | null;
   /** Rejects while nobody could be served; asked before the server is. */
   ready?(): Promise<void>;
 }
@@ -68,11 +70,11 @@ export class ServerForward implements Forward {
       onChange: () => context.onChange(),
     });
     const { expect: expectation } = plan;
-    const { goal } = route;
-    if (expectation === null || typeof goal === 'function') return;
+    const { probed } = route;
+    if (expectation === null || probed === null) return;
     this.#health = new HealthWatch({
       expectation,
-      target: goal,
+      target: probed,
       dial: (target, _originator, signal) => dialLocal(target, signal),
       wanted: () => true,
       context,

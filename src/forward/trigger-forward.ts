@@ -60,12 +60,14 @@ export class TriggerForward implements Forward {
       onNote,
       onChange,
     });
+    const byChannel: Dial = (...to) => carrier.open(...to);
     const dial: Dial = async (target, originator, signal) => {
       await this.#triggered(originator.address, signal);
       return carrier.open(target, originator, signal);
     };
     const { target } = plan;
-    const route = { label: formatEndpoint(target), probed: target, negotiate: fixedTarget(target), dial };
+    const probed = { target, dial: byChannel }; // a probe opens no port
+    const route = { label: formatEndpoint(target), probed, negotiate: fixedTarget(target), dial };
     this.#listening = new ListeningForward(plan, route, context, turns);
   }
 

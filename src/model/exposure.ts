@@ -7,22 +7,47 @@ export interface Exposure {
   readonly machine: 'here' | 'server';
   /** Client addresses in CIDR form; null is everybody who can reach that machine. */
   readonly allow: readonly string[] | null;
+  /** A return port: only while its trigger is in use. */
+  readonly triggered?: true;
 }
 
-/** Who can reach a forward from elsewhere; undefined where nobody can. */
-export function exposureOf(forward: {
+/** An address that a forward listens at, or has the server listen at. */
+export interface Door {
+  readonly bind: Endpoint;
+  readonly exposure: Exposure;
+}
+
+/** Every door of a forward that can be reached from elsewhere: its own, and the return ports of a trigger. */
+export function doorsOf(forward: ExposedForward): readonly Door[] {
+  const exposure = exposureOf(forward);
+  const own = exposure === undefined ? [] : [{ bind: forward.bind, exposure }];
+  return [...own, ...returnDoors(forward)];
+}
+
+/** The return ports of a trigger that can be reached from elsewhere. */
+export function returnDoors({ opens = [] }: Pick<ExposedForward, 'opens'>): readonly Door[] {
+  return opens
+    .filter(({ bind }) => !isLoopback(bind))
+    .map(({ bind, allow = null }) => ({ bind, exposure: { machine: 'server', allow, triggered: true } }));
+}
+
+interface ExposedForward {
   readonly kind: ForwardKind;
   readonly bind: Endpoint;
   readonly allow?: readonly string[] | null | undefined;
-}): Exposure | undefined {
-  const { kind, bind, allow = null } = forward;
+  readonly opens?: readonly Pick<ExposedForward, 'bind' | 'allow'>[];
+}
+
+/** Who can reach a forward from elsewhere; undefined where nobody can. */
+export function exposureOf({ kind, bind, allow = null }: ExposedForward): Exposure | undefined {
   if (isLoopback(bind)) return undefined;
   return { machine: kind === 'remote' || kind === 'remote-socks' ? 'server' : 'here', allow };
 }
 
 /** `open to 192.168.0.0/16`, `open to everybody who can reach this machine`. */
-export function exposureText({ machine, allow }: Exposure): string {
-  if (allow !== null && allow.length > 0) return `open to ${allow.join(', ')}`;
+export function exposureText({ machine, allow, triggered }: Exposure): string {
+  const when = triggered === true ? ', while the trigger is in use' : '';
+  if (allow !== null && allow.length > 0) return `open to ${allow.join(', ')}${when}`;
   if (allow !== null) return 'open to nobody: its `allow` list is empty';
-  return `open to everybody who can reach ${machine === 'here' ? 'this machine' : 'the server'}`;
+  return `open to everybody who can reach ${machine === 'here' ? 'this machine' : 'the server'}${when}`;
 }

@@ -36,12 +36,15 @@ export interface SocksSpec extends CommonSpec {
   readonly bind: Endpoint;
   /** Clients must log in by this name, with the password kept as a secret. */
   readonly auth?: string | undefined;
+  /** Whom `expect` asks: clients of a proxy name their own targets. */
+  readonly expectAt?: Endpoint | undefined;
 }
 
 export interface RemoteSocksSpec extends CommonSpec {
   readonly kind: 'remote-socks';
   readonly bind: Endpoint;
   readonly auth?: string | undefined;
+  readonly expectAt?: Endpoint | undefined;
 }
 
 export interface TriggerSpec extends CommonSpec {

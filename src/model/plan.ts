@@ -141,6 +141,8 @@ export interface SocksForwardPlan extends ListenerPlan {
   readonly kind: 'socks';
   /** Clients log in by this name with the password kept as a secret; null lets everybody in. */
   readonly auth: string | null;
+  /** Whom `expect` asks, as a client would; null asks nobody. */
+  readonly expectAt: Endpoint | null;
 }
 
 /** No SSH: the targets are dialled from this machine. */
@@ -169,6 +171,7 @@ export interface RemoteForwardPlan extends ListenerPlan {
 export interface RemoteSocksForwardPlan extends ListenerPlan {
   readonly kind: 'remote-socks';
   readonly auth: string | null;
+  readonly expectAt: Endpoint | null;
 }
 
 export interface TriggerForwardPlan extends ListenerPlan {

@@ -68,6 +68,8 @@ export interface ForwardStatus {
   readonly lastError: ErrorStatus | null;
   /** Who can reach it from other machines; only where it listens beyond loopback. */
   readonly gateway?: Exposure;
+  /** Ports that the server opens while a trigger is in use; only those that are reached from beyond the server. */
+  readonly returnPorts?: readonly { readonly bind: string; readonly gateway: Exposure }[];
   /** When it closes if nobody uses it till then; null while it is closed or in use. Only where it opens on demand. */
   readonly idleClosesAt?: string | null;
 }

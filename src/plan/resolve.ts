@@ -187,7 +187,7 @@ function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): Forwar
       return { kind: spec.kind, ...listener, target: spec.target };
     case 'socks':
     case 'remote-socks':
-      return { kind: spec.kind, ...listener, auth: spec.auth ?? null };
+      return { kind: spec.kind, ...listener, auth: spec.auth ?? null, expectAt: spec.expectAt ?? null };
     case 'relay':
       return {
         kind: spec.kind,

@@ -4,7 +4,17 @@ import type { ForwardSpec, TriggerSpec } from '../model/forward-spec.ts';
 /** A mistake in one forward, at one of its fields; `bind` is the field that names the kind. */
 export interface ForwardMistake {
   readonly field:
-    'bind' | 'to' | 'open' | 'idle' | 'lifetime' | 'clients' | 'allow' | 'expect' | 'map' | 'proxyProtocol';
+    | 'bind'
+    | 'to'
+    | 'open'
+    | 'idle'
+    | 'lifetime'
+    | 'clients'
+    | 'allow'
+    | 'expect'
+    | 'expectAt'
+    | 'map'
+    | 'proxyProtocol';
   readonly message: string;
 }
 
@@ -39,8 +49,17 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
       message: '`allow` is not for a Unix socket: its clients have no address, and its file says who may connect',
     };
   }
-  if (forward.expect !== undefined && (forward.kind === 'socks' || forward.kind === 'remote-socks')) {
-    yield { field: 'expect', message: '`expect` needs a target to ask: clients of a proxy name their own' };
+  if (forward.kind === 'socks' || forward.kind === 'remote-socks') {
+    const { expect, expectAt } = forward;
+    if (expect !== undefined && expectAt === undefined) {
+      yield {
+        field: 'expect',
+        message: '`expect` needs `expectAt: HOST:PORT`: clients of a proxy name their own targets',
+      };
+    }
+    if (expect === undefined && expectAt !== undefined) {
+      yield { field: 'expectAt', message: '`expectAt` needs `expect`: it is whom that asks' };
+    }
   }
   if (listensHere(forward) && forward.gateway !== true && !isLoopback(forward.bind)) {
     yield {

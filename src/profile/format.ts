@@ -74,9 +74,13 @@ function kindFields(forward: ForwardSpec): WrittenFields {
     case 'remote':
       return { remote: bind, to: formatEndpoint(forward.target) };
     case 'socks':
-      return { socks: bind, auth: forward.auth };
+      return { socks: bind, auth: forward.auth, expectAt: forward.expectAt && formatEndpoint(forward.expectAt) };
     case 'remote-socks':
-      return { 'remote-socks': bind, auth: forward.auth };
+      return {
+        'remote-socks': bind,
+        auth: forward.auth,
+        expectAt: forward.expectAt && formatEndpoint(forward.expectAt),
+      };
     case 'trigger': {
       const opens = forward.opens.map(({ bind: at, clientPort, allow }) => ({
         remote: bindText(at),

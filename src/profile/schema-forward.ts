@@ -102,6 +102,13 @@ const proxyAuth = field(userName, {
   example: 'alice',
 });
 
+const proxyProbe = field(target, {
+  type: 'target: HOST:PORT or unix:/PATH',
+  help: 'Whom `expect` asks, as a client of the proxy would: a proxy has no target of its own.',
+  default: 'nobody',
+  example: 'intranet.example.org:80',
+});
+
 type Common = z.output<ReturnType<typeof fields<typeof common>>>;
 
 /** The fields of the file under the names of the model. */
@@ -129,11 +136,13 @@ export const forwardFields = {
   socks: fields({
     socks: bindField('Where SOCKS5, SOCKS4a and HTTP CONNECT are spoken, on one port.', 'localhost:1080'),
     auth: proxyAuth,
+    expectAt: proxyProbe,
     ...common,
   }),
   'remote-socks': fields({
     'remote-socks': bindField('Where the SSH server listens for SOCKS and HTTP CONNECT; we dial.', 'localhost:1081'),
     auth: proxyAuth,
+    expectAt: proxyProbe,
     ...common,
   }),
   trigger: fields({
@@ -216,10 +225,14 @@ export const forward = z.union([
     checked({ kind: 'remote', bind: f.remote, target: f.to, ...shared(f) }, 'remote', context),
   ),
   forwardFields.socks.transform((f, context) =>
-    checked({ kind: 'socks', bind: f.socks, auth: f.auth, ...shared(f) }, 'socks', context),
+    checked({ kind: 'socks', bind: f.socks, auth: f.auth, expectAt: f.expectAt, ...shared(f) }, 'socks', context),
   ),
   forwardFields['remote-socks'].transform((f, context) =>
-    checked({ kind: 'remote-socks', bind: f['remote-socks'], auth: f.auth, ...shared(f) }, 'remote-socks', context),
+    checked(
+      { kind: 'remote-socks', bind: f['remote-socks'], auth: f.auth, expectAt: f.expectAt, ...shared(f) },
+      'remote-socks',
+      context,
+    ),
   ),
   forwardFields.trigger.transform((f, context) =>
     checked({ kind: 'trigger', bind: f.trigger, target: f.to, opens: f.opens, ...shared(f) }, 'trigger', context),

@@ -1,7 +1,7 @@
 import type { ForwardFacts } from '../forward/forward-context.ts';
 import type { CarrierStatus } from '../link/carrier.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
-import { exposureOf } from '../model/exposure.ts';
+import { exposureOf, returnDoors } from '../model/exposure.ts';
 import type { TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
@@ -43,12 +43,19 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
       const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
       const closes = demand === undefined ? {} : { idleClosesAt: isoOrNull(running ? demand.closesAtMs : null) };
       const written = plan.forwards.find((one) => one.name === name);
-      const gateway = written === undefined ? undefined : exposureOf(written);
-      const door = gateway === undefined ? {} : { gateway };
+      const door = written === undefined ? {} : doorsSaid(written);
       const state = forwardState(live, facts);
       return { name, kind, bind, target, state, health, ...counts, lastError, ...door, ...closes };
     }),
   };
+}
+
+/** Who can reach it from elsewhere, and what the server opens for it. */
+function doorsSaid(forward: ForwardPlan): Pick<ForwardStatus, 'gateway' | 'returnPorts'> {
+  const gateway = exposureOf(forward);
+  const doors = forward.kind === 'trigger' ? returnDoors(forward) : [];
+  const returnPorts = doors.map(({ bind, exposure }) => ({ bind: formatEndpoint(bind), gateway: exposure }));
+  return { ...(gateway === undefined ? {} : { gateway }), ...(returnPorts.length === 0 ? {} : { returnPorts }) };
 }
 
 function linkStatus(carrier: CarrierStatus | null): Pick<TunnelStatus, 'link'> {

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startPop3Server } from '../../src/demo/pop3-server.ts';
+import { refuses } from '../support/clients.ts';
 import { freePort, startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
@@ -102,6 +103,59 @@ test('check NAME proves each step to the first bytes, and names the one that fai
     ['DNS ok', 'TCP CONNECT_REFUSED'],
   ]);
   expect(good?.stdout).toContain('+OK POP3 server of the demo is ready');
+});
+
+test(
+  'check NAME proves every kind of forward, and lets go of what the server opened for it',
+  { timeout: 40_000 },
+  async () => {
+    await using cli = await tunnelCli();
+    await using sshd = await startSshd();
+    const mail = await startPop3Server();
+    const [port, back] = [await freePort(), await freePort()];
+    const service = `127.0.0.1:${mail.port}`;
+    const forwards = [
+      `{ socks: 127.0.0.1:auto, name: any }`,
+      `{ socks: 127.0.0.1:auto, expect: pop3, expectAt: "${service}", name: proxy }`,
+      `{ remote: "127.0.0.1:${port}", to: "${service}", expect: pop3, name: back }`,
+      `{ remote-socks: "127.0.0.1:0", expect: smtp, expectAt: "${service}", name: wrong }`,
+      `{ trigger: 127.0.0.1:auto, to: "${service}", opens: [ { remote: "127.0.0.1:${back}", to: client:1 } ], name: phone }`,
+    ];
+    await cli.home.profile('t', `${viaSshd(sshd)}forwards:\n${forwards.map((one) => `  - ${one}\n`).join('')}`);
+
+    const ran = await cli.run('check', 't', '--json');
+    const free = await Promise.all([port, back].map(refuses));
+    await cli.run('up', 't');
+    const running = await cli.run('check', 't', '--json');
+    await mail.close();
+
+    const proved = stepsOf(ran.stdout).slice(4);
+    expect(proved).toEqual([
+      ...['channel ok', 'channel ok', 'first bytes ok'],
+      ...['listen ok', 'TCP ok', 'first bytes ok'],
+      ...['listen ok', 'TCP ok', 'first bytes SERVICE_UNHEALTHY'],
+      ...['channel ok', 'first bytes ok', 'listen ok'],
+    ]);
+    expect([ran.code, free]).toEqual([1, [true, true]]);
+    expect(stepsOf(running.stdout).slice(4)).toEqual(proved);
+    expect(running.stdout).toContain('the running tunnel has it');
+  },
+);
+
+test('check NAME says what a server forbids, with what to look at', { timeout: 30_000 }, async () => {
+  await using cli = await tunnelCli();
+  await using sshd = await startSshd({ config: ['AllowTcpForwarding no'] });
+  const forwards = '  - { socks: 127.0.0.1:auto }\n  - { remote: "127.0.0.1:0", to: "127.0.0.1:1" }\n';
+  await cli.home.profile('t', `${viaSshd(sshd)}forwards:\n${forwards}`);
+
+  const ran = await cli.run('check', 't', '--json');
+
+  expect(stepsOf(ran.stdout).slice(4)).toEqual([
+    'channel TARGET_PROHIBITED',
+    'listen FORWARD_REFUSED',
+    'TCP TARGET_REFUSED',
+  ]);
+  expect(ran.stdout.match(/AllowTcpForwarding/g)).toHaveLength(2);
 });
 
 function stepsOf(stdout = ''): string[] {

@@ -301,6 +301,14 @@ describe('a trigger', () => {
     expect(notes.at(-1)).toBe('Closed a return connection from 127.0.0.1: the address is not in `allow`');
   });
 
+  test('is probed without opening its ports or taking a turn', async () => {
+    await aTrigger({ expect: { kind: 'tcp' } });
+    await eventually(() => forward.facts.health === 'ok');
+
+    expect([carrier.listens, forward.facts]).toMatchObject([0, { openConnections: 0, demand: { open: false } }]);
+    await says(await use(SECOND), 'register');
+  });
+
   test('takes no more return connections than the limit', async () => {
     await aTrigger({}, { connections: 2, perClient: 2 });
     await says(await use(), 'register');

@@ -53,6 +53,7 @@ export function aSocksPlan(plan: Partial<SocksForwardPlan> = {}): SocksForwardPl
     name: 'proxy',
     bind: ANY_PORT,
     auth: null,
+    expectAt: null,
     allow: null,
     expect: null,
     demand: null,

@@ -18,7 +18,7 @@ function listener(bind: Endpoint): ListenerPlan {
 
 const local = (target: Endpoint): ForwardPlan => ({ kind: 'local', ...listener(tcp('localhost', 1)), target });
 const remote = (bind: Endpoint): ForwardPlan => ({ kind: 'remote', ...listener(bind), target: tcp('here', 1) });
-const socks: ForwardPlan = { kind: 'socks', ...listener(tcp('localhost', 1080)), auth: null };
+const socks: ForwardPlan = { kind: 'socks', ...listener(tcp('localhost', 1080)), auth: null, expectAt: null };
 const relay: ForwardPlan = {
   kind: 'relay',
   ...listener(tcp('0.0.0.0', 80)),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseEndpoint } from '../../src/model/endpoint.ts';
-import { exposureOf, exposureText } from '../../src/model/exposure.ts';
+import { doorsOf, exposureOf, exposureText } from '../../src/model/exposure.ts';
 import type { ForwardKind } from '../../src/model/status.ts';
 
 test.each<[ForwardKind, string, readonly string[] | null, string | undefined]>([
@@ -20,4 +20,19 @@ test.each<[ForwardKind, string, readonly string[] | null, string | undefined]>([
   const exposure = exposureOf({ kind, bind: endpoint, allow });
 
   expect(exposure === undefined ? undefined : exposureText(exposure)).toBe(text);
+});
+
+test('a trigger has a door for each return port that is reached from beyond the server, open while it is used', () => {
+  const [trigger, inside, outside] = ['localhost:5060', 'localhost:7077', '0.0.0.0:7078'].map((text) =>
+    parseEndpoint(text),
+  );
+  if (trigger === undefined || inside === undefined || outside === undefined) throw new Error('No endpoints');
+  const opens = [{ bind: inside }, { bind: outside }, { bind: outside, allow: ['203.0.113.0/24'] }];
+
+  const doors = doorsOf({ kind: 'trigger', bind: trigger, opens });
+
+  expect(doors.map(({ bind, exposure }) => [bind, exposureText(exposure)])).toEqual([
+    [outside, 'open to everybody who can reach the server, while the trigger is in use'],
+    [outside, 'open to 203.0.113.0/24, while the trigger is in use'],
+  ]);
 });

@@ -192,7 +192,7 @@ connections: 2
 
 describe('what contradicts itself', () => {
   test.each([
-    ['a probe of nothing', '  - { socks: 1080, expect: tcp }', '3:28 `expect` needs a target to ask'],
+    ['a probe of nothing', '  - { socks: 1080, expect: tcp }', '3:28 `expect` needs `expectAt: HOST:PORT`'],
     ['idle without on-demand', '  - { local: 1, to: "a:1", idle: 3s }', '3:34 `idle` needs `open: on-demand`'],
     [
       'a lifetime without on-demand',

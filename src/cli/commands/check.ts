@@ -1,7 +1,7 @@
 import { listProfiles, readProfileText, type ProfileFile } from '../../files/profiles.ts';
 import { cleanLine } from '../../model/clean.ts';
 import { formatEndpoint } from '../../model/endpoint.ts';
-import { exposureOf, exposureText, type Exposure } from '../../model/exposure.ts';
+import { doorsOf, exposureText, type Door } from '../../model/exposure.ts';
 import { FAILURES, asTunnelError, type Problem } from '../../model/failure.ts';
 import { parseProfile } from '../../profile/parse.ts';
 import type { Run } from '../command.ts';
@@ -18,13 +18,13 @@ export const run: Run = async ([argument], options, context) => {
   const results: Result[] = [];
   for (const { name, file } of profiles) {
     const problems = await problemsOf({ name, file }, context);
-    const doors = problems.length === 0 ? await doorsOf(file) : [];
+    const doors = problems.length === 0 ? await doorsIn(file) : [];
     results.push({ name, file, problems, doors });
     if (json) continue;
     for (const line of problemLines(problems, out.theme)) out.data(line);
     if (problems.length === 0) out.data(`${out.theme.good('ok')}  ${name}  ${out.theme.dim(file)}`);
     for (const { bind, exposure } of doors)
-      out.data(out.theme.warn(`    ${bind} is ${cleanLine(exposureText(exposure))}`));
+      out.data(out.theme.warn(`    ${formatEndpoint(bind)} is ${cleanLine(exposureText(exposure))}`));
   }
   const problems = results.flatMap((result) => result.problems);
   const live =
@@ -42,25 +42,16 @@ interface Result extends Named {
   readonly doors: readonly Door[];
 }
 
-/** A listener of a profile that others can reach. */
-interface Door {
-  readonly bind: string;
-  readonly exposure: Exposure;
-}
-
 function summary({ name, file, problems, doors }: Result): unknown {
-  const gateways = doors.map(({ bind, exposure }) => ({ bind, ...exposure }));
+  const gateways = doors.map(({ bind, exposure }) => ({ bind: formatEndpoint(bind), ...exposure }));
   return { name, file, ok: problems.length === 0, gateways };
 }
 
 /** Who can reach what from other machines, by the text of a profile without mistakes. */
-async function doorsOf(file: string): Promise<readonly Door[]> {
+async function doorsIn(file: string): Promise<readonly Door[]> {
   const parsed = parseProfile(await readProfileText(file), file);
   if (!parsed.ok) return []; // changed under our hands: its mistakes are told the next time
-  return parsed.profile.forwards.flatMap((forward) => {
-    const exposure = exposureOf(forward);
-    return exposure === undefined ? [] : [{ bind: formatEndpoint(forward.bind), exposure }];
-  });
+  return parsed.profile.forwards.flatMap((forward) => doorsOf(forward));
 }
 
 /** A file that cannot be read is a problem of that file, and the others are still checked. */

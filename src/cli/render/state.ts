@@ -51,8 +51,10 @@ export function forwardLines(tunnels: readonly TunnelStatus[], theme: Theme): st
 }
 
 /** A door that stands open to others is not to be overlooked. */
-function doorCells({ gateway }: ForwardStatus, theme: Theme): Cell[] {
-  return gateway === undefined ? [] : [{ text: cleanLine(exposureText(gateway)), paint: theme.warn }];
+function doorCells({ gateway, returnPorts = [] }: ForwardStatus, theme: Theme): Cell[] {
+  const own = gateway === undefined ? [] : [exposureText(gateway)];
+  const returns = returnPorts.map((port) => `${port.bind} ${exposureText(port.gateway)}`);
+  return [...own, ...returns].map((text) => ({ text: cleanLine(text), paint: theme.warn }));
 }
 
 /** A forward that waits with its tunnel says what the tunnel waits for. */

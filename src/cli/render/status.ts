@@ -119,9 +119,10 @@ function linkLines({ server, kex, hostKey, cipher, mac, compression, notes }: Li
 
 /** Who can reach a forward from other machines, where anybody can. */
 function doorLines({ forwards }: StatusRow, theme: Theme): string[] {
-  return forwards.flatMap(({ bind, gateway }) =>
-    gateway === undefined ? [] : [theme.warn(`  ${cleanLine(bind)} is ${cleanLine(exposureText(gateway))}`)],
-  );
+  return forwards.flatMap(({ bind, gateway, returnPorts = [] }) => {
+    const doors = [...(gateway === undefined ? [] : [{ bind, gateway }]), ...returnPorts];
+    return doors.map((door) => theme.warn(`  ${cleanLine(door.bind)} is ${cleanLine(exposureText(door.gateway))}`));
+  });
 }
 
 /** The tunnel's own trouble first, then that of each forward that is in trouble by itself. */

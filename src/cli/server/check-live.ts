@@ -1,7 +1,10 @@
-import { proveSteps, type CheckStep } from '../../check/steps.ts';
+import { proveSteps } from '../../check/steps.ts';
+import type { CheckStep } from '../../check/timed.ts';
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelError } from '../../model/failure.ts';
+import type { Plan } from '../../model/plan.ts';
 import type { Context } from '../context.ts';
+import { snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 import { dialRequest } from './login.ts';
 import { stepJson, stepLines } from '../render/step.ts';
 
@@ -25,10 +28,18 @@ export async function checkLive(argument: string, context: Context): Promise<Liv
     agentSocket,
     signal,
     nowMs: () => performance.now(),
+    inPlace: await forwardsInPlace(plan, context),
   };
   for await (const step of proveSteps(plan, needs)) {
     steps.push(step);
     if (!context.json) for (const line of stepLines(step, context.out.theme)) context.out.data(line);
   }
   return { steps: steps.map(stepJson), failure: steps.find(({ error }) => error !== undefined)?.error };
+}
+
+/** Which forwards the running tunnel has in place, where it runs. Starts no supervisor. */
+async function forwardsInPlace({ name }: Plan, context: Context): Promise<(forward: string) => boolean> {
+  const { tunnels } = await withSupervisorIfRunning(context, (client) => snapshotOf(client, context.signal));
+  const up = tunnels.find((tunnel) => tunnel.name === name)?.forwards.filter(({ state }) => state === 'up') ?? [];
+  return (forward) => up.some((one) => one.name === forward);
 }
