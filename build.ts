@@ -1,14 +1,18 @@
 /**
  * `npm run build`: `dist` from `src`. Declarations come from tsc, for whoever imports the library; the program is joined
  * into few files, as finding and reading some fifty of them took most of the time of `tunnel status`
- * (docs/decisions/0009). Packages stay outside, with their licences and native parts.
+ * (docs/decisions/0009). Packages stay outside, but for two of JavaScript alone whose 150 files took half the time of a
+ * supervisor's start: their licences go with them.
  */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'rolldown';
 
 const OUT = 'dist';
+
+/** They stay dependencies: the declarations name their types. */
+const JOINED = ['zod', 'yaml'];
 
 /** Modules that are read together stand in one file, with all that they import at once: the first that fits counts. */
 const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
@@ -16,6 +20,7 @@ const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
   { name: 'thin', roots: /src\/cli\/(main|commands\/(help|completion))\.ts$/ },
   { name: 'ask', roots: /src\/cli\/commands\/(status|list|version|wait|port)\.ts$/ },
   { name: 'verbs', roots: /src\/cli\/commands\/(up|down|restart|reload|daemon)\.ts$|src\/daemon\/spawn\.ts$/ },
+  ...JOINED.map((name) => ({ name, roots: new RegExp(`node_modules/${name}/`) })),
   { name: 'supervisor', roots: /src\/(compose|compose-secrets|cli\/up\/foreground)\.ts$/ },
   { name: 'ssh', roots: /src\/ssh\/dial\.ts$/ },
 ];
@@ -34,7 +39,7 @@ const { output } = await build({
   input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
   platform: 'node',
   checks: { ineffectiveDynamicImport: false }, // a verb that is loaded when used may stand in a file with others
-  external: /^[^./]/,
+  external: (name) => !/^[./]/.test(name) && !JOINED.includes(name),
   transform: { target: 'node20.19' },
   output: {
     dir: OUT,
@@ -46,6 +51,8 @@ const { output } = await build({
   },
   plugins: [{ name: 'builtins', renderChunk: (code) => ({ code: takeBuiltinsPlainly(code), map: null }) }],
 });
+const licences = JOINED.map((name) => `${name}\n\n${readFileSync(join('node_modules', name, 'LICENSE'), 'utf8')}`);
+writeFileSync(join(OUT, 'LICENSES.txt'), `What dist/chunks holds of others:\n\n${licences.join('\n')}`);
 const declared = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'src/tsconfig.json'], {
   stdio: 'inherit',
 });

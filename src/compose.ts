@@ -80,6 +80,19 @@ export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelS
   return new TunnelSupervisor(compose({ paths, version, env }));
 }
 
+/**
+ * Loads all that a supervisor loads when it needs it first: an update may replace the files beneath one that runs, and what
+ * it would read then were another version, or not there. What does not load is told by whoever needs it, and not here.
+ */
+export async function loadAll(): Promise<void> {
+  await Promise.allSettled([
+    import('./ssh/dial.ts'),
+    import('./ssh/compat/ml-kem.ts').then(({ loadMlKem }) => loadMlKem()),
+    import('./compose-secrets.ts'),
+    import('./secrets/keychain.ts'),
+  ]);
+}
+
 /** A vault that is locked is opened by a login, a key file or `tunnel secret`; a proxy's client is no person to ask. */
 const nobody = (): Promise<never> =>
   Promise.reject(new TunnelError('SECRET_STORE', 'Cannot read the password for proxy clients: the vault is locked'));

@@ -1,7 +1,14 @@
+import { execFile } from 'node:child_process';
+import { cp, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { startSshd } from '../support/sshd.ts';
+import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 
+const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 const LOG = fileURLToPath(new URL('../support/module-log.mjs', import.meta.url));
 
 interface Loaded {
@@ -55,4 +62,18 @@ describe('what is run again and again loads little', () => {
     expect(files).toEqual([...ENTRY, 'dist/chunks/ask.js']);
     expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
   });
+});
+
+test('a supervisor goes on logging in after its files were replaced, as an update does', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  const old = join(cli.home.dir, 'installed');
+  for (const part of ['bin', 'dist', 'package.json'])
+    await cp(join(PACKAGE, part), join(old, part), { recursive: true });
+  await symlink(join(PACKAGE, 'node_modules'), join(old, 'node_modules'));
+  await promisify(execFile)(process.execPath, [join(old, 'bin/tunnel.js'), 'daemon', 'restart'], { env: cli.home.env });
+  await rm(old, { recursive: true });
+  await cli.home.profile('later', `${viaSshd(sshd)}forwards: ['127.0.0.1:0 -> 127.0.0.1:${sshd.port}']\n`);
+  await cli.ok('up', 'later');
+  expect(await cli.port('later')).toBeGreaterThan(0);
 });

@@ -96,12 +96,15 @@ function explain(failures: readonly UpFailure[], { out }: Context): number {
 }
 
 async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mode'>> {
-  const { makeSupervisor, systemClock } = await import('../../compose.ts');
+  const { loadAll, makeSupervisor, systemClock } = await import('../../compose.ts');
   return {
     paths: context.paths,
     version: context.version,
     clock: systemClock,
-    makeSupervisor: () => makeSupervisor(context.paths, context.version, context.env),
+    makeSupervisor: async () => {
+      await loadAll();
+      return makeSupervisor(context.paths, context.version, context.env);
+    },
     onFault: (error) => sayFault(error, context),
   };
 }
