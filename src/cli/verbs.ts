@@ -40,6 +40,7 @@ export const VERBS: readonly VerbSpec[] = [
       ALL,
       { flags: '--wait <time>', help: 'how long to wait for the network (default 30s)' },
       { flags: '--no-wait', help: 'do not wait until they are up' },
+      { flags: '--atomic', help: 'take down what was started unless all come up' },
       { flags: '-f, --foreground', help: 'run here until Ctrl-C or SIGTERM' },
     ],
     examples: [

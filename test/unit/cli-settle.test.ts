@@ -27,6 +27,7 @@ function facts(tunnels: readonly TunnelStatus[], changes: Partial<SettleFacts> =
     tunnels: new Map(tunnels.map((each) => [each.name, each])),
     attended: false,
     timeUpAfterMs: null,
+    goesOn: true,
     ...changes,
   };
 }

@@ -3,6 +3,7 @@ import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Selection, UpTunnel } from '../../model/request.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { takeBack } from '../up/take-back.ts';
 import { readCatalog } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
@@ -16,12 +17,15 @@ const WAIT_MS = 30_000;
 /** `tunnel up`: starts the tunnels, and waits until they are up or it is known that they will not be. */
 export async function run(args: readonly string[], options: Options, context: Context): Promise<number> {
   const waitMs = waitOption(options);
+  const atomic = options.flag('atomic');
+  if (atomic && waitMs === null)
+    throw new TunnelError('USAGE', 'Cannot take back what nobody waits for: --atomic or --no-wait');
   const select = selection(args, options) ?? (await picked(context));
   if (options.flag('foreground')) {
     const { runForeground } = await import('../up/foreground.ts');
-    return runForeground(select, context);
+    return runForeground(select, atomic ? waitMs : null, context);
   }
-  return withSupervisor(context, (client) => up(client, select, waitMs, context));
+  return withSupervisor(context, (client) => up(client, select, { waitMs, atomic }, context));
 }
 
 /** null: do not wait. */
@@ -30,7 +34,19 @@ export function waitOption(options: Options): number | null {
   return options.flag('no-wait') ? null : waitMs;
 }
 
-async function up(client: ControlClient, select: Selection, waitMs: number | null, context: Context): Promise<number> {
+interface Patience {
+  /** null: do not wait. */
+  readonly waitMs: number | null;
+  /** All or nothing. */
+  readonly atomic: boolean;
+}
+
+async function up(
+  client: ControlClient,
+  select: Selection,
+  { waitMs, atomic }: Patience,
+  context: Context,
+): Promise<number> {
   const attend = context.interactive && waitMs !== null;
   const relay = attend ? relayQuestions(client, context) : undefined;
   // Not given the signal: what Ctrl-C withdraws is known only once the supervisor has said what this call started.
@@ -40,9 +56,12 @@ async function up(client: ControlClient, select: Selection, waitMs: number | nul
   }
   try {
     const order = tunnels.map(({ name }) => name);
-    return reportBroughtUp(await bringUp({ client, order, waitMs, relay }, context), context);
+    const brought = await bringUp({ client, order, waitMs, relay, atomic }, context);
+    if (!atomic || brought.failures.length === 0) return reportBroughtUp(brought, context);
+    await takeBack(client, tunnels, { done: 'Not all came up; taken down again', stays: () => false }, context);
+    return reportBroughtUp({ ...brought, tunnels: [] }, context);
   } catch (thrown) {
-    if (context.signal.aborted) await withdraw(client, tunnels, context);
+    if (context.signal.aborted) await withdraw(client, tunnels, atomic, context);
     throw thrown;
   } finally {
     relay?.close();
@@ -50,19 +69,16 @@ async function up(client: ControlClient, select: Selection, waitMs: number | nul
 }
 
 /** Ctrl-C: what this call started and is not up yet is wanted no longer; what ran before, or is up, stays. */
-async function withdraw(client: ControlClient, tunnels: readonly UpTunnel[], context: Context): Promise<void> {
+async function withdraw(
+  client: ControlClient,
+  tunnels: readonly UpTunnel[],
+  atomic: boolean,
+  context: Context,
+): Promise<void> {
   const status = await client.call('status', {});
-  const serving = new Set(
-    status.tunnels.filter(({ state }) => state === 'up' || state === 'idle').map(({ name }) => name),
-  );
-  const names = tunnels.filter(({ name, already }) => !already && !serving.has(name)).map(({ name }) => name);
-  if (names.length > 0) await client.call('down', { select: { names }, drainMs: 0, caller: callerOf(context) });
-  const kept = tunnels.map(({ name }) => name).filter((name) => !names.includes(name));
-  const parts = [
-    ...(names.length > 0 ? [`withdrawn: ${names.map((name) => cleanLine(name)).join(', ')}`] : []),
-    ...(kept.length > 0 ? [`still running: ${kept.map((name) => cleanLine(name)).join(', ')}`] : []),
-  ];
-  context.out.say(`Interrupted; ${parts.join('; ')}`);
+  const serving = status.tunnels.filter(({ state }) => state === 'up' || state === 'idle').map(({ name }) => name);
+  const stays = ({ name }: UpTunnel): boolean => !atomic && serving.includes(name);
+  await takeBack(client, tunnels, { done: 'Interrupted; withdrawn', stays }, context);
 }
 
 async function picked(context: Context): Promise<Selection> {

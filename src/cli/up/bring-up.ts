@@ -18,6 +18,8 @@ export interface BringUp {
   readonly waitMs: number | null;
   /** Puts questions to the person here; undefined where nobody can be asked. */
   readonly relay: QuestionRelay | undefined;
+  /** What does not come up is taken down again, and not tried any longer. */
+  readonly atomic?: boolean;
 }
 export interface BroughtUp {
   readonly tunnels: readonly TunnelStatus[];
@@ -56,7 +58,7 @@ export function reportBroughtUp({ tunnels, failures }: BroughtUp, context: Conte
 }
 
 function settled(what: BringUp, waitMs: number, feed: StatusFeed, context: Context): Promise<readonly UpFailure[]> {
-  const { client, order, relay } = what;
+  const { client, order, relay, atomic = false } = what;
   const said = new Set<string>();
   return new Promise((resolve, reject) => {
     const patience = new Patience(waitMs, () => look(waitMs));
@@ -69,7 +71,13 @@ function settled(what: BringUp, waitMs: number, feed: StatusFeed, context: Conte
       finish();
     };
     const look = (timeUpAfterMs: number | null): void => {
-      const settlement = settle({ order, tunnels: feed.tunnels, attended: relay !== undefined, timeUpAfterMs });
+      const settlement = settle({
+        order,
+        tunnels: feed.tunnels,
+        attended: relay !== undefined,
+        timeUpAfterMs,
+        goesOn: !atomic,
+      });
       if (settlement.kind === 'done') end(() => resolve(settlement.failures));
       else if (relay?.asking !== true) sayTroubles(settlement, said, waitMs, context);
     };

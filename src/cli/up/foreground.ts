@@ -9,6 +9,7 @@ import { openFeed, type StatusFeed } from '../feed.ts';
 import { errorLines } from '../render/error.ts';
 import { eventLine, newsFilter } from '../render/event.ts';
 import { relayQuestions } from '../relay.ts';
+import { bringUp } from './bring-up.ts';
 import { ended, type UpFailure } from './settle.ts';
 import { callerOf } from '../supervisor.ts';
 
@@ -22,9 +23,10 @@ export async function runSupervisor(context: Context): Promise<number> {
 /**
  * `tunnel up --foreground`: a supervisor of these tunnels alone, in this process, for service managers and containers.
  * Ends by a signal, by `daemon stop`, or when all of them are failed or stopped.
+ * @param atomicWaitMs all of them or none: ends as well when they are not all up within this time; null lets those serve that can
  * @returns 0 after SIGTERM, 130 after Ctrl-C
  */
-export async function runForeground(select: Selection, context: Context): Promise<number> {
+export async function runForeground(select: Selection, atomicWaitMs: number | null, context: Context): Promise<number> {
   context.out.onReaderGone(() => undefined); // tunnels outlive a log reader
   const daemon = await startDaemon({ ...(await daemonOptions(context)), mode: 'foreground' });
   const release = surviveFaults(
@@ -34,7 +36,7 @@ export async function runForeground(select: Selection, context: Context): Promis
   try {
     const client = await connectControl(daemon.socket, context.version);
     try {
-      return await serve(client, select, context);
+      return await serve(client, select, atomicWaitMs, context);
     } finally {
       client.close();
     }
@@ -47,14 +49,23 @@ export async function runForeground(select: Selection, context: Context): Promis
   }
 }
 
-async function serve(client: ControlClient, select: Selection, context: Context): Promise<number> {
+async function serve(
+  client: ControlClient,
+  select: Selection,
+  atomicWaitMs: number | null,
+  context: Context,
+): Promise<number> {
   const relay = context.interactive ? relayQuestions(client, context) : undefined;
   const up = { select, caller: callerOf(context), attend: context.interactive };
   const { tunnels } = await client.call('up', up, context.signal);
   const feed = await openFeed(client, context.signal);
   const order = tunnels.map(({ name }) => name);
   show(feed, context);
-  const failures = await untilEnded(client, order, feed, context);
+  const first =
+    atomicWaitMs === null
+      ? []
+      : (await bringUp({ client, order, waitMs: atomicWaitMs, relay, atomic: true }, context)).failures;
+  const failures = first.length > 0 ? first : await untilEnded(client, order, feed, context);
   relay?.close();
   return explain(failures, context);
 }

@@ -12,6 +12,8 @@ export interface SettleFacts {
   readonly attended: boolean;
   /** How long was waited; null while there is still time. */
   readonly timeUpAfterMs: number | null;
+  /** What is not up stays wanted, and is tried after this command has ended. */
+  readonly goesOn: boolean;
 }
 
 /** One tunnel that is not up, and why: what is printed, and what `--json` and the exit code say. */
@@ -63,12 +65,14 @@ export function ended(order: readonly string[], tunnels: SettleFacts['tunnels'])
   const states = order.map((name) => tunnels.get(name)?.state ?? 'stopped');
   if (states.some((state) => state !== 'failed' && state !== 'stopped')) return undefined;
   const failed = order.filter((_, at) => states[at] === 'failed');
-  const verdicts = failed.map((name) => judge(name, { order, tunnels, attended: false, timeUpAfterMs: null }));
+  const verdicts = failed.map((name) =>
+    judge(name, { order, tunnels, attended: false, timeUpAfterMs: null, goesOn: true }),
+  );
   return verdicts.flatMap((verdict) => (verdict.kind === 'bad' ? verdict.failure : []));
 }
 
 /** What a tunnel's status means to somebody who waits for it to be up. */
-function judge(name: string, { tunnels, attended }: SettleFacts): Verdict {
+function judge(name: string, { tunnels, attended, goesOn }: SettleFacts): Verdict {
   const tunnel = tunnels.get(name);
   if (tunnel === undefined) return bad(name, STOPPED_MEANWHILE);
   switch (tunnel.state) {
@@ -84,13 +88,13 @@ function judge(name: string, { tunnels, attended }: SettleFacts): Verdict {
       return attended ? { kind: 'undecided' } : bad(name, needsPerson(tunnel));
     case 'connecting':
     case 'retrying':
-      return judgeTrying(tunnel);
+      return judgeTrying(tunnel, goesOn);
   }
 }
 
-function judgeTrying(tunnel: TunnelStatus): Verdict {
+function judgeTrying(tunnel: TunnelStatus, goesOn: boolean): Verdict {
   const fault = forwardFault(tunnel)?.lastError;
-  if (fault) return bad(tunnel.name, exitOf(fault.code) === 6 ? { ...fault, hint: keepsTrying(fault) } : fault);
+  if (fault) return bad(tunnel.name, exitOf(fault.code) === 6 ? { ...fault, hint: keepsTrying(fault, goesOn) } : fault);
   if (tunnel.lastError === null) return { kind: 'undecided' };
   return { kind: 'trying', failure: failure(tunnel.name, tunnel.lastError) };
 }
@@ -124,7 +128,13 @@ function late(verdict: Verdict, facts: SettleFacts, at: number, afterMs: number)
       return [verdict.failure];
     case 'trying': {
       const { code, message, hint } = verdict.failure.facts;
-      return [failure(tunnel, { code: exitOf(code) === 7 ? code : 'TIMED_OUT', message, hint: keepsTrying({ hint }) })];
+      return [
+        failure(tunnel, {
+          code: exitOf(code) === 7 ? code : 'TIMED_OUT',
+          message,
+          hint: keepsTrying({ hint }, facts.goesOn),
+        }),
+      ];
     }
     case 'undecided': {
       const waiting = facts.tunnels.get(tunnel);
@@ -132,12 +142,13 @@ function late(verdict: Verdict, facts: SettleFacts, at: number, afterMs: number)
       const why =
         waiting?.nextRetryAt == null ? 'no answer yet' : 'its login waits its turn, a second after the one before';
       const message = `Cannot bring ${tunnel} up within ${spanText(afterMs)}: ${why}`;
-      return [failure(tunnel, { code: 'TIMED_OUT', message, hint: keepsTrying({ hint: '' }) })];
+      return [failure(tunnel, { code: 'TIMED_OUT', message, hint: keepsTrying({ hint: '' }, facts.goesOn) })];
     }
   }
 }
 
-function keepsTrying({ hint }: { readonly hint: string }): string {
+function keepsTrying({ hint }: { readonly hint: string }, goesOn: boolean): string {
+  if (!goesOn) return hint;
   return `${hint === '' ? '' : `${hint} `}The tunnel stays wanted: the supervisor goes on trying.`;
 }
 
