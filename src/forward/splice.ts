@@ -38,6 +38,9 @@ export class Splice implements ChannelSink, Reading {
   /** Read since its last turn. */
   #turnBytes = 0;
   #readsWide = false;
+  /** Chunks of the channel's memory since it settled last. */
+  #borrowed = 0;
+  #released: (() => void) | undefined;
 
   /** @param onEnd called once, when both have closed: nothing of this connection is left then */
   constructor(socket: Socket, channel: Channel, onEnd: (ending: SpliceEnding) => void) {
@@ -79,11 +82,28 @@ export class Splice implements ChannelSink, Reading {
     const socket = this.#socket;
     if (socket.destroyed) return;
     this.fromChannelBytes += chunk.length;
-    // Only a write that said false is followed by 'drain'.
-    if (!socket.write(chunk) && socket.writableLength >= HELD_BACK_BYTES && !this.#channelPaused) {
-      this.#channelPaused = true;
-      this.#channel.pause();
-    }
+    socket.write(chunk);
+    this.#holdBack();
+  }
+
+  /** What comes together goes out together: one writev for all packets of a read. */
+  borrow(chunk: Buffer): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    this.fromChannelBytes += chunk.length;
+    this.#borrowed += 1;
+    if (this.#borrowed === 2) socket.cork(); // the first one went its way: most reads have but one
+    socket.write(chunk, this.#wrote);
+  }
+
+  settle(released: () => void): boolean {
+    const socket = this.#socket;
+    if (this.#borrowed > 1) socket.uncork();
+    this.#borrowed = 0;
+    if (socket.destroyed || socket.writableLength === 0) return true;
+    this.#released = released;
+    this.#holdBack();
+    return false;
   }
 
   end(): void {
@@ -113,6 +133,21 @@ export class Splice implements ChannelSink, Reading {
     if (error === undefined || this.#channelEof) this.#closeSocket();
     else resetOrDestroy(this.#socket);
   }
+
+  /** Only a write that said false is followed by 'drain'. */
+  #holdBack(): void {
+    const { writableNeedDrain, writableLength } = this.#socket;
+    if (this.#channelPaused || !writableNeedDrain || writableLength < HELD_BACK_BYTES) return;
+    this.#channelPaused = true;
+    this.#channel.pause();
+  }
+
+  readonly #wrote = (): void => {
+    if (this.#released === undefined || (this.#socket.writableLength > 0 && !this.#socket.destroyed)) return;
+    const released = this.#released;
+    this.#released = undefined;
+    released();
+  };
 
   #fromSocket(chunk: Buffer): void {
     if (this.#channelClosed) return; // nobody is left to read it

@@ -37,7 +37,15 @@ export interface Channel {
 }
 
 export interface ChannelSink {
+  /** The chunk is the sink's from now on. */
   data(chunk: Buffer): void;
+  /**
+   * As `data`, but the memory stays the channel's, and `settle` follows in the same turn. A sink has both or neither; one without
+   * them gets copies.
+   */
+  borrow?(chunk: Buffer): void;
+  /** No more comes for now. @returns true: it needs nothing of what it borrowed any more. False: not before it has called `released`, once */
+  settle?(released: () => void): boolean;
   /** The far side's EOF. */
   end(): void;
   drain(): void;

@@ -3,6 +3,8 @@ import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
+import type { Borrower, PooledReads } from './pooled-reads.ts';
+import { Stash } from './stash.ts';
 import type { Held, Uplink } from './uplink.ts';
 import type { WindowGrowth } from './window-growth.ts';
 
@@ -19,6 +21,17 @@ export interface ChannelWindow {
   readonly roundTripMs: () => number | undefined;
 }
 
+/** What a channel has of its connection. */
+export interface ChannelParts {
+  readonly uplink: Uplink;
+  /** Undefined where what is read belongs to nobody else. */
+  readonly reads: PooledReads | undefined;
+  /** Undefined leaves the window to ssh2. */
+  readonly window: ChannelWindow | undefined;
+  /** Called once when the channel holds nothing of the connection any more. */
+  readonly onGone: (channel: SshChannel) => void;
+}
+
 /** Bytes that a channel queues on top of the SSH window, in each direction. */
 const QUEUE_BYTES = 64 * 1024;
 
@@ -26,33 +39,29 @@ const QUEUE_BYTES = 64 * 1024;
  * A Channel over an ssh2 channel, with its endings put right: ssh2's `destroy` keeps no promise of Node's, `close`
  * comes only after the readable side was consumed, and a lost connection looks like a clean end.
  */
-export class SshChannel implements Channel, Held {
+export class SshChannel implements Channel, Held, Borrower {
   readonly #stream: Ssh2Channel;
-  readonly #uplink: Uplink;
-  readonly #onGone: (channel: SshChannel) => void;
-  readonly #window: ChannelWindow | undefined;
+  readonly #parts: ChannelParts;
   readonly #widen: (() => void) | undefined;
   readonly #sendWindow: () => number;
+  readonly #stash = new Stash();
   #sink: ChannelSink | undefined;
   /** `open` → `closed` (told or to be told to the sink); nothing goes to ssh2 or the sink afterwards. */
   #state: 'open' | 'closed' = 'open';
   #error: TunnelError | undefined;
   #ended = false;
+  /** The sink has not given back yet what it was lent. */
+  #lent = false;
   #held = false;
   #paused = false;
 
-  /**
-   * @param onGone called once when the channel holds nothing of the connection any more
-   * @param window undefined leaves the window to ssh2
-   */
-  constructor(stream: Ssh2Channel, uplink: Uplink, onGone: (channel: SshChannel) => void, window?: ChannelWindow) {
+  constructor(stream: Ssh2Channel, parts: ChannelParts) {
     this.#stream = stream;
-    this.#uplink = uplink;
-    this.#onGone = onGone;
-    this.#window = window;
-    this.#widen = window === undefined ? undefined : windowKeeper(stream, window.growth);
+    this.#parts = parts;
+    this.#widen = parts.window === undefined ? undefined : windowKeeper(stream, parts.window.growth);
     this.#sendWindow = sendWindowOf(stream);
     boundQueues(stream, QUEUE_BYTES);
+    if (parts.reads !== undefined) this.#divert(parts.reads);
     stream.on('error', (error) => this.#close(asTunnelError(error)));
     stream.on('close', () => this.#close());
     if (stream.stderr instanceof Readable) stream.stderr.resume(); // a forwarded connection has none; a server that sends it gets it dropped
@@ -92,7 +101,7 @@ export class SshChannel implements Channel, Held {
     const room = this.#stream.writableLength > 0 ? 0 : this.#sendWindow();
     if (chunk.length <= room) return this.write(chunk);
     if (room > 0) this.write(chunk.subarray(0, room));
-    return this.write(Buffer.from(chunk.subarray(room)));
+    return this.write(this.#stash.copy(chunk.subarray(room)));
   };
 
   ready(): boolean {
@@ -121,6 +130,15 @@ export class SshChannel implements Channel, Held {
     if (this.#state === 'open' && this.#sink !== undefined) this.#stream.resume();
   }
 
+  settle(released: () => void): boolean {
+    const gone = this.#sink?.settle?.(() => {
+      this.#lent = false;
+      released();
+    });
+    this.#lent = gone === false;
+    return !this.#lent;
+  }
+
   /** The connection beneath has ended. */
   lost(reason: TunnelError): void {
     this.#close(reason);
@@ -131,23 +149,48 @@ export class SshChannel implements Channel, Held {
     if (!this.#held) return;
     if (this.#blocked) return this.#hold();
     this.#held = false;
-    this.#uplink.forget(this);
+    this.#parts.uplink.forget(this);
     if (this.#state === 'open') this.#sink?.drain();
   }
 
   /** A chunk waits for the peer's window, or the connection's own socket is full. */
   get #blocked(): boolean {
-    return this.#stream.writableLength > 0 || this.#uplink.full;
+    return this.#stream.writableLength > 0 || this.#parts.uplink.full;
+  }
+
+  /**
+   * Takes data before ssh2's stream does. A reader that is there gets the read's own memory, as long as it has given back what it
+   * was lent before: a slow one holds no more than one read. What has to wait is copied, since it may wait for ever.
+   */
+  #divert(reads: PooledReads): void {
+    const stream = this.#stream;
+    const push = stream.push.bind(stream);
+    stream.push = (chunk: Buffer | null): boolean => {
+      if (chunk === null) return push(null);
+      reads.claim();
+      if (this.#state === 'closed') return true;
+      const sink = this.#paused || stream.readableLength > 0 ? undefined : this.#sink;
+      if (sink === undefined) return push(reads.lending ? this.#stash.copy(chunk) : chunk);
+      if (sink.borrow === undefined || this.#lent || !reads.lending)
+        sink.data(reads.lending ? this.#stash.copy(chunk) : chunk);
+      else {
+        sink.borrow(chunk);
+        reads.lendTo(this);
+      }
+      this.#took(chunk.length);
+      return true;
+    };
   }
 
   #hold(): void {
     this.#held = true;
-    if (this.#uplink.full) this.#uplink.hold(this);
+    if (this.#parts.uplink.full) this.#parts.uplink.hold(this);
   }
 
   #took(bytes: number): void {
-    if (this.#window === undefined) return;
-    this.#window.growth.took(bytes, performance.now(), this.#window.roundTripMs());
+    const { window } = this.#parts;
+    if (window === undefined) return;
+    window.growth.took(bytes, performance.now(), window.roundTripMs());
     this.#widen?.();
   }
 
@@ -160,11 +203,11 @@ export class SshChannel implements Channel, Held {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#error = error;
-    this.#uplink.forget(this);
-    this.#window?.growth.close();
+    this.#parts.uplink.forget(this);
+    this.#parts.window?.growth.close();
     this.#stream.close();
     this.#stream.resume(); // else ssh2 never emits 'close', and never frees what it has queued
-    this.#onGone(this);
+    this.#parts.onGone(this);
     const sink = this.#sink;
     if (sink !== undefined) queueMicrotask(() => sink.closed(error));
   }

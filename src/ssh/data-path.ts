@@ -1,6 +1,10 @@
 import type { Duplex } from 'node:stream';
 import { windowsAreKnown } from './compat/channel-window.ts';
 import { buildInSlab } from './compat/packet-slab.ts';
+import type { Protocol } from './compat/protocol.ts';
+import { guardReads } from './compat/read-guard.ts';
+import { pooledReadsOf, type PooledReads } from './pooled-reads.ts';
+import { ReadPool } from './read-pool.ts';
 import { SlabPool } from './slab-pool.ts';
 import { WriteBatch } from './write-batch.ts';
 import { WindowBudget } from './window-growth.ts';
@@ -11,19 +15,24 @@ export interface Levers {
   readonly slab: boolean;
   /** Receive windows that grow with the path. */
   readonly windows: boolean;
+  /** Large reads of the network, into memory that is used again. */
+  readonly reads: boolean;
 }
 
-const ALL: Levers = { slab: true, windows: true };
+const ALL: Levers = { slab: true, windows: true, reads: true };
 
 /** What the connections of one supervisor share to move bytes. */
 export class DataPath {
   readonly levers: Levers;
   readonly windows = new WindowBudget();
+  /** Undefined where reads are left to Node. */
+  readonly readPool: ReadPool | undefined;
   readonly #slabs = new SlabPool();
 
   constructor(levers: Partial<Levers> = {}) {
     const wanted = { ...ALL, ...levers };
     this.levers = { ...wanted, windows: wanted.windows && windowsAreKnown };
+    this.readPool = wanted.reads ? new ReadPool() : undefined;
   }
 
   /**
@@ -35,5 +44,21 @@ export class DataPath {
     if (this.levers.slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
       notes.push('another ssh2 than 1.17.0: uploads cost more');
     return notes;
+  }
+
+  /**
+   * Lets memory that was read into be used again. Call once the login is over, for a connection whose stream is the network.
+   * @returns who lends it to the channels; undefined where reads are left to Node, and where a note was added that says why
+   */
+  reuseReads(protocol: Protocol, stream: Duplex, notes: string[]): PooledReads | undefined {
+    const reads = pooledReadsOf(stream);
+    if (reads === undefined) return undefined;
+    const guard = guardReads(protocol);
+    if (guard === undefined) {
+      notes.push('another ssh2 than 1.17.0: downloads cost more');
+      return undefined;
+    }
+    reads.reuse(guard);
+    return reads;
   }
 }

@@ -1,6 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import { TunnelError } from '../model/failure.ts';
+import { PooledReads } from './pooled-reads.ts';
+import type { ReadPool } from './read-pool.ts';
 
 export interface SocketTarget {
   readonly host: string;
@@ -8,6 +10,13 @@ export interface SocketTarget {
   readonly addressFamily: 'any' | 'inet' | 'inet6';
   /** Name or address to dial from; null lets the system choose. */
   readonly bindAddress: string | null;
+}
+
+export interface SocketOptions {
+  /** The system's, unless a test has another. */
+  readonly resolver?: Resolver;
+  /** The socket reads into memory of this pool, and has `pooledReadsOf`. It emits 'data', and cannot be read in another way. */
+  readonly pool?: ReadPool;
 }
 
 interface Address {
@@ -30,17 +39,16 @@ const TCP_KEEPALIVE_MS = 30_000;
  * meets). Rejects with NAME_UNRESOLVED, CONNECT_REFUSED, CONNECT_TIMEOUT or UNREACHABLE, or the signal's reason; no
  * socket is left over then. Without Nagle's algorithm, which costs 44 ms for each new channel.
  * @param name what messages call the host
- * @param resolver the system's, unless a test has another
  */
 export async function dialSocket(
   target: SocketTarget,
   name: string,
   signal: AbortSignal,
-  resolver: Resolver = lookupAll,
+  { resolver = lookupAll, pool }: SocketOptions = {},
 ): Promise<Socket> {
   const attempts = await plannedAttempts(target, name, signal, resolver);
   signal.throwIfAborted();
-  return race(attempts, target.port, name, signal);
+  return race(attempts, { port: target.port, name, signal, pool });
 }
 
 /** Addresses in the order to try: families in turn, the resolver's favourite first (RFC 8305 section 4). */
@@ -109,7 +117,14 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
   });
 }
 
-function race(attempts: readonly Attempt[], port: number, name: string, signal: AbortSignal): Promise<Socket> {
+interface Race {
+  readonly port: number;
+  readonly name: string;
+  readonly signal: AbortSignal;
+  readonly pool: ReadPool | undefined;
+}
+
+function race(attempts: readonly Attempt[], { port, name, signal, pool }: Race): Promise<Socket> {
   return new Promise((resolvePromise, reject) => {
     const waiting = [...attempts];
     const open = new Set<Socket>();
@@ -137,6 +152,7 @@ function race(attempts: readonly Attempt[], port: number, name: string, signal: 
       }
     };
     const start = ({ address, localAddress }: Attempt): void => {
+      const reads = pool === undefined ? undefined : new PooledReads(pool);
       const socket = connect({
         host: address,
         port,
@@ -144,7 +160,9 @@ function race(attempts: readonly Attempt[], port: number, name: string, signal: 
         keepAlive: true,
         keepAliveInitialDelay: TCP_KEEPALIVE_MS,
         ...(localAddress === undefined ? {} : { localAddress }),
+        ...(reads === undefined ? {} : { onread: reads.onread }),
       });
+      reads?.serve(socket);
       open.add(socket);
       socket.once('connect', () => {
         socket.removeListener('error', failed);

@@ -98,7 +98,10 @@ class ChainDial {
       const countReceived = (): number => base?.bytesRead ?? 0;
       this.#rekey(countReceived);
       const { dataPath } = this.#shared;
-      return new SshTransport({ hops: this.#hops, last, channelMs: timeouts.channelMs, countReceived, dataPath });
+      const { channelMs } = timeouts;
+      // What an inner hop reads has passed through a channel of the outer one, which answers for nothing.
+      const reads = hops.length === 1 ? dataPath.reuseReads(last.protocol, last.stream, last.notes) : undefined;
+      return new SshTransport({ hops: this.#hops, last, channelMs, countReceived, dataPath, reads });
     } catch (error) {
       const reason = signal.aborted ? abortFailure(signal) : asFailure(error);
       for (const hop of this.#hops.toReversed()) hop.destroy(reason);
@@ -180,9 +183,10 @@ class ChainDial {
         this.#request.onNote(`${name} is reached through ${before.name}: its proxyCommand is not used`);
       return jump(before, hop, name, signal);
     }
+    const pool = this.#shared.dataPath.readPool;
     this.#base =
       hop.proxyCommand === null
-        ? await dialSocket(hop, name, signal)
+        ? await dialSocket(hop, name, signal, pool === undefined ? {} : { pool })
         : new ProxyCommand(hop.proxyCommand, (line) => this.#request.onNote(`proxyCommand of ${name}: ${line}`));
     return this.#base;
   }

@@ -15,6 +15,7 @@ import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
+import type { PooledReads } from './pooled-reads.ts';
 import { runSession, type AskServer } from './session.ts';
 import { Uplink } from './uplink.ts';
 import { WindowGrowth } from './window-growth.ts';
@@ -30,6 +31,8 @@ export interface TransportParts {
   /** Bytes read from the network. */
   readonly countReceived: () => number;
   readonly dataPath: DataPath;
+  /** Lends its memory to the channels; undefined where each read has its own. */
+  readonly reads: PooledReads | undefined;
 }
 
 /** A Transport over the last of a chain of ssh2 clients. Whatever ends one hop ends it all, once, with one reason. */
@@ -199,8 +202,12 @@ export class SshTransport implements SessionTransport {
   #adopt(stream: Ssh2Channel): SshChannel {
     const { levers, windows } = this.#parts.dataPath;
     const window = { growth: new WindowGrowth(windows), roundTripMs: () => this.#roundTripMs };
-    const gone = (channel: SshChannel): void => void this.#channels.delete(channel);
-    const channel = new SshChannel(stream, this.#uplink, gone, levers.windows ? window : undefined);
+    const channel = new SshChannel(stream, {
+      uplink: this.#uplink,
+      reads: this.#parts.reads,
+      window: levers.windows ? window : undefined,
+      onGone: (gone) => void this.#channels.delete(gone),
+    });
     if (this.#ended === undefined) this.#channels.add(channel);
     else channel.lost(this.#ended);
     return channel;

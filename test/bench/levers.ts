@@ -29,7 +29,8 @@ const VARIANTS: Readonly<Record<string, Partial<Levers>>> = {
   'all on': {},
   'slab off': { slab: false },
   'windows off': { windows: false },
-  'all off': { slab: false, windows: false },
+  'reads off': { reads: false },
+  'all off': { slab: false, windows: false, reads: false },
 };
 
 const LOADS: Readonly<Record<string, { readonly far: boolean; move(port: number): Promise<number> }>> = {

@@ -7,8 +7,10 @@ import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
+import { guardReads } from '../../src/ssh/compat/read-guard.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import type { Levers } from '../../src/ssh/data-path.ts';
+import { READ_BYTES } from '../../src/ssh/read-pool.ts';
 import { SlabPool } from '../../src/ssh/slab-pool.ts';
 import { WindowBudget, WindowGrowth } from '../../src/ssh/window-growth.ts';
 import { WriteBatch } from '../../src/ssh/write-batch.ts';
@@ -60,6 +62,72 @@ test('another ssh2 is left as it is, and a person is told', () => {
   expect(windowKeeper(new PassThrough(), new WindowGrowth(new WindowBudget()))).toBeUndefined();
   expect(windowsAreKnown).toBe(true);
 });
+
+test('a guard knows which messages leave nothing behind in ssh2, and mistrusts the others', async () => {
+  await using server = await startScriptedServer();
+  const protocol = protocolOf(await readyClient(server.port, 'aes128-gcm@openssh.com'));
+  const guard = guardReads(protocol);
+  const handlers = protocol._handlers as unknown as Readonly<Record<string, (...args: unknown[]) => void>>;
+  /** What ssh2 does with a message: counts it, and hands it to the handler of its name. */
+  const arrive = (...names: readonly string[]): boolean | undefined => {
+    guard?.begin();
+    for (const name of names) {
+      Reflect.apply(Reflect.get(protocol, '_onPacket') as () => void, protocol, []);
+      handlers[name]?.(protocol, 4_711);
+    }
+    if (names.includes('CHANNEL_DATA')) guard?.claim();
+    return guard?.end();
+  };
+
+  expect(arrive('CHANNEL_WINDOW_ADJUST', 'CHANNEL_EOF', 'CHANNEL_CLOSE', 'CHANNEL_DATA')).toBe(true);
+  expect(arrive('CHANNEL_DATA', 'CHANNEL_DATA')).toBe(false); // one was claimed
+  expect(arrive('CHANNEL_EOF', 'DEBUG')).toBe(false);
+  protocol.rekey();
+  expect(arrive('CHANNEL_EOF')).toBe(false); // keys are exchanged
+  expect(guardReads({ ...protocol, _handlers: {} } as unknown as typeof protocol)).toBeUndefined();
+});
+
+test(
+  'a download is read into a handful of buffers, and one that is slow holds none of them',
+  { timeout: 30_000 },
+  async () => {
+    const bytes = 48 * MIB;
+    const target = await TcpTarget.start((socket) => void socket.end(Buffer.alloc(bytes, 'x')));
+    onTestFinished(() => target.close());
+    const dial = createDial({ readSecret: () => Promise.resolve(undefined) });
+    const transport = await dial(aRequest([sshdHop(sshd)]).request);
+    onTestFinished(() => transport.destroy(new TunnelError('STOPPED', 'The test is over')));
+    const memory = new Set<ArrayBufferLike>();
+    const taken = { borrowed: 0, own: 0 };
+    let letGo = (): void => undefined;
+    const channel = await transport.openDirect({ kind: 'tcp', host: '127.0.0.1', port: target.port }, NOBODY, ALWAYS);
+
+    await new Promise<void>((resolve) => {
+      let slow = false;
+      channel.attach({
+        data: (chunk) => (taken.own += chunk.length),
+        borrow: (chunk) => {
+          taken.borrowed += chunk.length;
+          if (chunk.buffer.byteLength === READ_BYTES) memory.add(chunk.buffer); // what lies across two reads has its own
+          slow = taken.borrowed > 40 * MIB;
+        },
+        settle: (released) => {
+          if (slow) letGo = released;
+          return !slow;
+        },
+        end: () => undefined,
+        drain: () => undefined,
+        closed: () => resolve(),
+      });
+      channel.end();
+    });
+    letGo();
+
+    expect(taken.borrowed + taken.own).toBe(bytes);
+    expect(memory.size).toBeLessThanOrEqual(8);
+    expect(taken.own).toBeGreaterThan(7 * MIB); // copies, from when it was slow
+  },
+);
 
 test('a long path is filled: the window grows with the round trip', { timeout: 30_000 }, async () => {
   const bytes = 16 * MIB;

@@ -19,9 +19,9 @@ async function listener(host: string, port = 0) {
 }
 
 const dial = (addresses: readonly string[], port: number, signal = ALWAYS) =>
-  dialSocket({ host: 'mail', port, addressFamily: 'any', bindAddress: null }, 'mail', signal, () =>
-    Promise.resolve(addresses.map((address) => ({ address, family: 4 }))),
-  );
+  dialSocket({ host: 'mail', port, addressFamily: 'any', bindAddress: null }, 'mail', signal, {
+    resolver: () => Promise.resolve(addresses.map((address) => ({ address, family: 4 }))),
+  });
 
 test('an address that does not answer is passed by after 250 ms, and nothing is left of it', async () => {
   const port = await stalled('127.0.0.2', 60_000);

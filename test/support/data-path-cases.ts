@@ -45,7 +45,7 @@ export function dataPathCases(ciphers: readonly string[]): void {
     test.each<[string, Partial<Levers>, boolean]>([
       ['', {}, false],
       [' through two hops', {}, true],
-      [' with every lever off', { slab: false, windows: false }, false],
+      [' with every lever off', { slab: false, windows: false, reads: false }, false],
     ])('what clients send comes back whole%s', { timeout: 60_000 }, async (_name, levers, twoHops) => {
       const transport = await dialled(sshd, cipher, levers, twoHops);
       const { forward, port } = await forwardOver(transport, target.port);

@@ -1,0 +1,132 @@
+import type { Duplex } from 'node:stream';
+import type { OnReadOpts, Socket } from 'node:net';
+import type { ReadGuard } from './compat/read-guard.ts';
+import { READ_BYTES, type ReadMemory, type ReadPool } from './read-pool.ts';
+
+/** Who got memory of a read, and may need it beyond. */
+export interface Borrower {
+  /** The read is over. @param released to be called, once, by who still needs the memory @returns whether it does not */
+  settle(released: () => void): boolean;
+}
+
+/** A read of so little is copied: cheaper than to have memory lie for it, and a late reader of a few bytes holds no 256 KiB. */
+const SMALL_BYTES = 8 * 1024;
+/** No MAC of SSH is longer (hmac-sha2-512). */
+const LONGEST_MAC = 64;
+
+const known = new WeakMap<Duplex, PooledReads>();
+
+/** The pooled reads of a socket that was made with them. */
+export function pooledReadsOf(stream: Duplex): PooledReads | undefined {
+  return known.get(stream);
+}
+
+/**
+ * Reads a socket into memory that is used again, and emits it as 'data' like any other socket. Until `reuse` everything is
+ * copied out of it. Each turn of the event loop has one full read at most, so that a fast download leaves the others theirs.
+ */
+export class PooledReads {
+  /** For `net.connect`. */
+  readonly onread: OnReadOpts = {
+    buffer: () => this.#current.bytes,
+    callback: (bytes) => this.#read(bytes),
+  };
+  readonly #pool: ReadPool;
+  #socket: Socket | undefined;
+  #guard: ReadGuard | undefined;
+  #current: ReadMemory;
+  /** Read before, and kept for a packet whose MAC may be missing. */
+  #behind: ReadMemory[] = [];
+  #borrowers: Borrower[] = [];
+  #readBytes = 0;
+  #lending = false;
+
+  constructor(pool: ReadPool) {
+    this.#pool = pool;
+    this.#current = pool.take();
+  }
+
+  /** The socket that was made with `onread`. */
+  serve(socket: Socket): void {
+    this.#socket = socket;
+    known.set(socket, this);
+  }
+
+  /** From now on memory is used again as far as the guard and the borrowers allow. */
+  reuse(guard: ReadGuard): void {
+    this.#guard = guard;
+  }
+
+  /** Whether what is being read now is memory that will be used again. */
+  get lending(): boolean {
+    return this.#lending;
+  }
+
+  /** Answers for the data of one packet: it is copied, or borrowed. */
+  claim(): void {
+    this.#guard?.claim();
+  }
+
+  /** Has it settle when this read is over. */
+  lendTo(borrower: Borrower): void {
+    if (!this.#borrowers.includes(borrower)) this.#borrowers.push(borrower);
+  }
+
+  #read(bytes: number): boolean {
+    const chunk = this.#current.bytes.subarray(0, bytes);
+    this.#readBytes += bytes;
+    const guard = this.#guard;
+    if (guard === undefined || bytes <= SMALL_BYTES) this.#socket?.emit('data', Buffer.from(chunk));
+    else this.#lend(chunk, guard);
+    this.#freeBehind();
+    if (bytes === READ_BYTES) this.#pauseForTurn();
+    return true;
+  }
+
+  #lend(chunk: Buffer, guard: ReadGuard): void {
+    const memory = this.#current;
+    guard.begin();
+    this.#lending = true;
+    this.#socket?.emit('data', chunk);
+    this.#lending = false;
+    if (!guard.end()) memory.spoiled = true;
+    for (const borrower of this.#borrowers) {
+      memory.holds += 1;
+      if (borrower.settle(() => this.#released(memory))) memory.holds -= 1;
+    }
+    this.#borrowers = [];
+    memory.endsAt = this.#readBytes;
+    this.#behind.push(memory);
+    this.#current = this.#pool.take();
+  }
+
+  /** What is still held then goes back when the last holder lets go of it. */
+  #freeBehind(): void {
+    const [first] = this.#behind;
+    if (first === undefined || this.#readBytes - first.endsAt < LONGEST_MAC) return;
+    this.#behind = this.#behind.filter((memory) => {
+      if (this.#readBytes - memory.endsAt < LONGEST_MAC) return true;
+      memory.endsAt = -Infinity;
+      this.#giveBack(memory);
+      return false;
+    });
+  }
+
+  #released(memory: ReadMemory): void {
+    memory.holds -= 1;
+    this.#giveBack(memory);
+  }
+
+  #giveBack(memory: ReadMemory): void {
+    if (memory.holds > 0 || memory.spoiled || memory.endsAt !== -Infinity) return;
+    memory.endsAt = Infinity;
+    this.#pool.give(memory);
+  }
+
+  /** libuv would go on up to 32 times; the check phase comes when every other socket was read. */
+  #pauseForTurn(): void {
+    const socket = this.#socket;
+    socket?.pause();
+    setImmediate(() => socket?.resume());
+  }
+}
