@@ -353,7 +353,8 @@ export class HopConnection {
       error instanceof ProtocolBreach
         ? failure.message
         : `Cannot log in to ${this.name}: the server did not wait for the answer to a question`;
-    return new TunnelError('NEEDS_PERSON', message, { cause: failure });
+    const needsPerson = new TunnelError('NEEDS_PERSON', message, { cause: failure });
+    return this.#login?.told(needsPerson) ?? needsPerson;
   }
 
   #fault(error: unknown): TunnelError {

@@ -1,6 +1,7 @@
 import type { AnyAuthMethod } from 'ssh2';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
+import { LoginRefusal } from '../model/login-refusal.ts';
 import type { AuthMethod } from '../model/plan.ts';
 import { Codes } from './codes.ts';
 import { SingleKeyAgent } from './compat/identity-login.ts';
@@ -63,7 +64,7 @@ export class Login {
       this.#tried.set(method, (this.#tried.get(method) ?? 0) + 1);
       return attempt;
     }
-    throw this.#needsPerson ?? this.#refusal(truth);
+    throw this.told(this.#needsPerson ?? this.#refusal(truth));
   }
 
   /** The server let us in. */
@@ -73,7 +74,16 @@ export class Login {
 
   /** The refusal in the server's own terms; also for a server that ends the login by itself. */
   refused(why?: string): TunnelError {
-    return this.#refusal(this.#truth(), why);
+    return this.told(this.#refusal(this.#truth(), why));
+  }
+
+  /** A failure of the login with the server's own answer as its cause; any other failure as it is. */
+  told(failure: TunnelError): TunnelError {
+    const { code, message, hint } = failure;
+    if (code !== 'LOGIN_REFUSED' && code !== 'NEEDS_PERSON') return failure;
+    const { user, host } = this.#context.hop;
+    const said = new LoginRefusal({ user, host, methods: this.#truth().methods }, { cause: failure.cause });
+    return new TunnelError(code, message, { hint, cause: said });
   }
 
   #attempt(method: AuthMethod, truth: LoginTruth): Promise<AnyAuthMethod | undefined> {
@@ -186,7 +196,11 @@ export class Login {
 
   #broken(error: unknown): void {
     const known = error instanceof TunnelError;
-    this.#fail(known ? error : new TunnelError('INTERNAL', `Cannot log in to ${this.#context.name}`, { cause: error }));
+    this.#fail(
+      known
+        ? this.told(error)
+        : new TunnelError('INTERNAL', `Cannot log in to ${this.#context.name}`, { cause: error }),
+    );
   }
 
   #closePassword(taken: boolean): void {

@@ -110,6 +110,23 @@ test('a person who mistypes three times is refused, in one connection', async ()
   expect([server.attempts.length, server.connections.length]).toEqual([3, 1]);
 });
 
+test('a refusal carries what the server would still take, as the server says it', async () => {
+  const offered: ('hostbased' | 'publickey')[] = ['hostbased', 'publickey']; // in an order that nobody sorts
+  await using server = await startScriptedServer({ authenticate: (attempt) => attempt.reject(offered) });
+  const refused = await failureOf(aDial()(aRequest([await knownHop(server)]).request));
+  expect([refused.code, refused.cause]).toEqual([
+    'LOGIN_REFUSED',
+    expect.objectContaining({ name: 'LoginRefusal', user: 'tester', host: '127.0.0.1', methods: offered }),
+  ]);
+
+  await using asking = await startScriptedServer({ authenticate: byPassword('geheim') });
+  const unanswered = await failureOf(aDial()(aRequest([await knownHop(asking)]).request));
+  expect([unanswered.code, unanswered.cause]).toEqual([
+    'NEEDS_PERSON',
+    expect.objectContaining({ name: 'LoginRefusal', methods: ['password'] }),
+  ]);
+});
+
 test('a password with nobody to type it needs a person, and is not guessed', async () => {
   await using server = await startScriptedServer({ authenticate: byPassword('geheim') });
   expect(await failureOf(aDial()(aRequest([await knownHop(server)]).request))).toMatchObject({ code: 'NEEDS_PERSON' });

@@ -6,6 +6,7 @@ import { forwardWords, sshWords } from '../../src/cli/ssh/words.ts';
 import { readGlobals } from '../../src/cli/globals.ts';
 import { formatEndpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
+import { LoginRefusal } from '../../src/model/login-refusal.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
 import { parseAnswer } from '../../src/ssh-config/query.ts';
 import { readSettings } from '../../src/ssh-config/settings.ts';
@@ -190,16 +191,21 @@ describe('messages between a master and who asks it', () => {
   );
 });
 
+function refusedBy(methods: readonly string[] | undefined): TunnelError {
+  return new TunnelError('LOGIN_REFUSED', 'x', { cause: new LoginRefusal({ user: 'ann', host: 'jump', methods }) });
+}
+
 describe("failures have ssh's words", () => {
   const hop: Pick<HopPlan, 'host' | 'port' | 'user'> = { host: 'h', port: 2222, user: 'al' };
   test.each<[TunnelError, string]>([
     [new TunnelError('CONNECT_REFUSED', 'x'), 'ssh: connect to host h port 2222: Connection refused'],
     [new TunnelError('NAME_UNRESOLVED', 'x'), 'ssh: Could not resolve hostname h: Name or service not known'],
     [new TunnelError('HOST_KEY_CHANGED', 'x'), 'Host key verification failed.'],
-    [
-      new TunnelError('LOGIN_REFUSED', 'no; tried x, the server offers publickey, password'),
-      'al@h: Permission denied (publickey,password).',
-    ],
+    [refusedBy(['publickey', 'password']), 'ann@jump: Permission denied (publickey,password).'],
+    [refusedBy([]), 'ann@jump: Permission denied ().'],
+    [refusedBy(['x@y\u001b[2J', 'password']), 'ann@jump: Permission denied (x@y\\u001b[2J,password).'],
+    [refusedBy(undefined), 'ann@jump: Permission denied.'],
+    [new TunnelError('LOGIN_REFUSED', 'x, the server offers nothing of it'), 'al@h: Permission denied.'],
     [new TunnelError('CONNECTION_LOST', 'x'), 'Connection to h closed by remote host.'],
   ])('%o', (error, words) => {
     expect(sshWords(error, [hop as HopPlan]).at(-1)).toBe(words);

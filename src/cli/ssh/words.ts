@@ -1,5 +1,6 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelError } from '../../model/failure.ts';
+import { LoginRefusal } from '../../model/login-refusal.ts';
 import type { ForwardPlan, HopPlan } from '../../model/plan.ts';
 
 /** What ssh itself prints where this happens: scripts look for these words. */
@@ -15,7 +16,7 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
       return [why, error.hint, 'Host key verification failed.'].filter((line) => line !== '');
     case 'LOGIN_REFUSED':
     case 'NEEDS_PERSON':
-      return [why, `${hop?.user ?? ''}@${host}: Permission denied (${offeredMethods(error)}).`];
+      return [why, denied(error, hop)];
     case 'CONNECT_REFUSED':
       return hops.length > 1 ? [why] : [`${connect}: Connection refused`];
     case 'CONNECT_TIMEOUT':
@@ -33,10 +34,12 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
   }
 }
 
-/** A refused login ends its message with what the server offers: the one place where that is told. */
-function offeredMethods({ message }: TunnelError): string {
-  const offered = / the server offers ([\w, -]+)$/.exec(message)?.[1] ?? 'publickey';
-  return cleanLine(offered.replaceAll(', ', ','), 100);
+/** By the host of the way that refused; ssh ends its words with what that one would still take (sshconnect2.c, userauth). */
+function denied({ cause }: TunnelError, server: HopPlan | undefined): string {
+  const said = cause instanceof LoginRefusal ? cause : undefined;
+  const { user = '', host = '' } = said ?? server ?? {};
+  const methods = said?.methods === undefined ? '' : ` (${cleanLine(said.methods.join(','), 200)})`;
+  return `${user}@${host}: Permission denied${methods}.`;
 }
 
 /** As channel_setup_fwd_listener in OpenSSH's channels.c: the address, then the port, then the kind. */
