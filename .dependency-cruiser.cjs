@@ -48,6 +48,7 @@ const PURE_FILES = [
   'supervisor/(state|reconcile)',
   'ssh-config/(settings|tokens)',
   'authorize/(key-limits|authorized-line|remote-script)',
+  'router/(.*-codec|gateway-table|lease|router-refusal|double-nat|mapping-notes)',
 ];
 const PURE_BUILTINS = ['crypto', 'path', 'net', 'util'];
 

@@ -42,9 +42,15 @@ export function planOf(profile: Profile, { env }: Place, file = ''): Promise<Pla
 
 /** The parts that move bytes, for a tunnel in this process. */
 export function openEngine(place: Place, onKeychainNote: OnKeychainNote): Engine {
-  return composeEngine(async () => {
-    const { createDial } = await import('./ssh/dial.ts');
-    return createDial({ readSecret: secretsOf(place, onKeychainNote) });
+  return composeEngine({
+    loadDial: async () => {
+      const { createDial } = await import('./ssh/dial.ts');
+      return createDial({ readSecret: secretsOf(place, onKeychainNote) });
+    },
+    loadMapper: async () => {
+      const { composeRouter } = await import('./compose-router.ts');
+      return composeRouter({ paths: place.paths, onNote: onKeychainNote });
+    },
   });
 }
 

@@ -1,19 +1,25 @@
 import { networkInterfaces } from 'node:os';
 import { createForward, sameForward } from './forward/forward.ts';
+import { MappedForward } from './forward/mapped-forward.ts';
 import { LoginBudget } from './link/budget.ts';
 import { systemClock } from './link/clock.ts';
 import { LinkCarrier } from './link/link-carrier.ts';
 import { TunnelError } from './model/failure.ts';
 import type { Dial } from './link/transport.ts';
+import type { PortMapper } from './model/mapping.ts';
 import type { SupervisorDeps } from './supervisor/deps.ts';
 
 /** The parts that move bytes: how to reach a server, how to listen, what time it is. */
 export type Engine = Pick<SupervisorDeps, 'clock' | 'makeCarrier' | 'makeForward' | 'sameForward' | 'networkNow'>;
 
-/**
- * @param loadDial called at the first dial, and again after it failed: what speaks SSH is loaded only by whoever needs it
- */
-export function composeEngine(loadDial: () => Promise<Dial>): Engine {
+export interface EngineParts {
+  /** Called at the first dial, and again after it failed: what speaks SSH is loaded only by whoever needs it. */
+  readonly loadDial: () => Promise<Dial>;
+  /** Called by each forward that wants a port of the router, once its own is bound. */
+  readonly loadMapper: () => Promise<PortMapper>;
+}
+
+export function composeEngine({ loadDial, loadMapper }: EngineParts): Engine {
   const budget = new LoginBudget(systemClock); // one for all tunnels, as a server counts them all
   let loaded: Promise<Dial> | undefined;
   const dialler = async (): Promise<Dial> => {
@@ -36,7 +42,11 @@ export function composeEngine(loadDial: () => Promise<Dial>): Engine {
       };
       return new LinkCarrier(plan, { dial, clock: systemClock, random: Math.random, budget, ask, agentSocket, onNote });
     },
-    makeForward: createForward,
+    makeForward: (plan, context) => {
+      const { map } = plan;
+      if (map === undefined) return createForward(plan, context);
+      return new MappedForward({ plan, map, context, make: createForward, mapper: loadMapper });
+    },
     sameForward,
     networkNow,
   };

@@ -11,6 +11,7 @@ import { StateFile } from './files/state.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
 import type { Dial } from './link/transport.ts';
 import { TunnelError } from './model/failure.ts';
+import type { PortMapper } from './model/mapping.ts';
 import type { Plan } from './model/plan.ts';
 import { EventLog } from './observe/log.ts';
 import type { ReadSecret } from './secrets/read.ts';
@@ -44,7 +45,8 @@ export function compose({
 }: ComposeOptions = {}): SupervisorDeps {
   const notes = new Notes();
   const secrets = lazily(() => loadSecrets(paths, env, (message) => notes.say('warn', message)));
-  const engine = composeEngine(() => loadDial(secrets, paths));
+  const mapper = lazily(() => loadMapper(paths, (message) => notes.say('warn', message)));
+  const engine = composeEngine({ loadDial: () => loadDial(secrets, paths), loadMapper: mapper });
   const { clock } = engine;
   const { logFile } = paths;
   return {
@@ -127,6 +129,11 @@ async function loadDial(secrets: () => Promise<ReadSecret>, paths: Paths): Promi
     hostKeys: { read: readKnownHosts, append: appendKnownHost },
     usedCodes: new UsedCodesFile(paths.usedCodesFile),
   });
+}
+
+async function loadMapper(paths: Paths, onNote: (message: string) => void): Promise<PortMapper> {
+  const { composeRouter } = await import('./compose-router.ts');
+  return composeRouter({ paths, onNote });
 }
 
 function profileLister(paths: Paths): SupervisorDeps['listNames'] {

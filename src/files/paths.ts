@@ -13,6 +13,8 @@ export interface Paths {
   readonly wantedFile: string;
   /** Which one-time codes were used. */
   readonly usedCodesFile: string;
+  /** Random bytes by which a router knows our mappings. */
+  readonly mappingSeedFile: string;
   /** Secrets, encrypted, in a folder of their own. */
   readonly vaultFile: string;
   /** Keys that `tunnel authorize` makes, one for each profile. */
@@ -47,6 +49,7 @@ export function appPaths(facts: PathFacts = pathFacts()): Paths {
     lockFile: join(stateDir, 'supervisor.lock'),
     wantedFile: join(stateDir, 'wanted.json'),
     usedCodesFile: join(stateDir, 'used-codes.json'),
+    mappingSeedFile: join(stateDir, 'mapping-seed'),
     vaultFile: join(configDir, 'secrets', 'vault.json'),
     keysDir: join(configDir, 'keys'),
     ...controlPlace(facts, stateDir, runDir),

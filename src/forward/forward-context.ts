@@ -1,6 +1,7 @@
 import type { Carrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
 import type { TunnelError } from '../model/failure.ts';
+import type { MappingFacts } from '../model/mapping.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
@@ -13,6 +14,8 @@ export interface Forward {
   start(): Promise<void>;
   /** The tunnel's link came up or was lost: health is looked at anew. Calling it without a change does no harm. */
   linkChanged(): void;
+  /** The machine slept or its network changed; only where that matters beside the link. */
+  networkChanged?(): void;
   /** Applies changed settings of the plan without touching the listener or an open connection. */
   update(settings: ForwardSettings): void;
   /**
@@ -44,6 +47,8 @@ export interface ForwardFacts {
   readonly sentBytes: number;
   /** Only where it opens on demand. */
   readonly demand?: DemandFacts;
+  /** The port of the router that leads here; only where one is wanted. */
+  readonly map?: MappingFacts;
 }
 
 export interface DemandFacts {

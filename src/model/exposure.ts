@@ -9,6 +9,8 @@ export interface Exposure {
   readonly allow: readonly string[] | null;
   /** A return port: only while its trigger is in use. */
   readonly triggered?: true;
+  /** The port of the router that is asked for, so that it can be reached from outside; only where one is. */
+  readonly map?: { readonly port: number; readonly protocol: 'tcp' | 'udp' };
 }
 
 /** An address that a forward listens at, or has the server listen at. */
@@ -36,16 +38,28 @@ interface ExposedForward {
   readonly bind: Endpoint;
   readonly allow?: readonly string[] | null | undefined;
   readonly opens?: readonly Pick<ExposedForward, 'bind' | 'allow'>[];
+  /** Of a relay. */
+  readonly protocol?: 'tcp' | 'udp' | undefined;
+  readonly map?: { readonly port: number; readonly protocol?: 'tcp' | 'udp' | undefined } | undefined;
 }
 
 /** Who can reach a forward from elsewhere; undefined where nobody can. */
-export function exposureOf({ kind, bind, allow = null }: ExposedForward): Exposure | undefined {
+export function exposureOf(forward: ExposedForward): Exposure | undefined {
+  const { kind, bind, allow = null, protocol = 'tcp', map } = forward;
   if (isLoopback(bind)) return undefined;
-  return { machine: kind === 'remote' || kind === 'remote-socks' ? 'server' : 'here', allow };
+  const asked = map === undefined ? {} : { map: { port: map.port, protocol: map.protocol ?? protocol } };
+  return { machine: kind === 'remote' || kind === 'remote-socks' ? 'server' : 'here', allow, ...asked };
 }
 
 /** `open to 192.168.0.0/16`, `open to everybody who can reach this machine`. */
-export function exposureText({ machine, allow, triggered }: Exposure): string {
+export function exposureText(exposure: Exposure): string {
+  const { map } = exposure;
+  const doors = whoText(exposure);
+  if (map === undefined) return doors;
+  return `${doors}, from the Internet too by port ${map.port} (${map.protocol.toUpperCase()}) of the router`;
+}
+
+function whoText({ machine, allow, triggered }: Exposure): string {
   const when = triggered === true ? ', while the trigger is in use' : '';
   if (allow !== null && allow.length > 0) return `open to ${allow.join(', ')}${when}`;
   if (allow !== null) return 'open to nobody: its `allow` list is empty';

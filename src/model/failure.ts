@@ -75,6 +75,18 @@ export const FAILURES = {
     hint: 'Another line of authorized_keys may hold this key without limits: sshd takes the first one.',
   },
   REMOTE_COMMAND: { retryable: false, exit: 1, hint: '' },
+  // The router, asked to lead a port here: the forward itself works on without it.
+  ROUTER_NOT_FOUND: {
+    retryable: true,
+    exit: 7,
+    hint: "Switch on PCP, NAT-PMP or UPnP in the router's settings, or forward the port there by hand.",
+  },
+  ROUTER_REFUSED: { retryable: true, exit: 8, hint: "Forward the port by hand in the router's settings." },
+  ROUTER_DOUBLE_NAT: {
+    retryable: true,
+    exit: 7,
+    hint: 'Have the outer router forward the port to the inner one, or join their networks (bridge mode).',
+  },
 
   // Ourselves: 1, and 130 for Ctrl-C.
   SUPERVISOR_UNREACHABLE: {

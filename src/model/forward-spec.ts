@@ -16,7 +16,8 @@ interface CommonSpec {
   readonly allow?: readonly string[] | undefined;
   readonly gateway?: boolean | undefined;
   readonly expect?: Expectation | undefined;
-  readonly map?: { readonly port: number; readonly protocol: 'tcp' | 'udp' } | undefined;
+  /** Without a protocol it is that of the forward. */
+  readonly map?: { readonly port: number; readonly protocol?: 'tcp' | 'udp' | undefined } | undefined;
 }
 
 export interface LocalSpec extends CommonSpec {

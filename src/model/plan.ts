@@ -114,6 +114,14 @@ export interface ListenerPlan {
   /** Null where it needs the SSH connection for as long as it listens. */
   readonly demand: DemandPlan | null;
   readonly clients: ClientRule;
+  /** A port of the router that is to lead to this listener; missing where none is. */
+  readonly map?: MapPlan;
+}
+
+export interface MapPlan {
+  /** Wished for: the router may grant another. */
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
 }
 
 /**

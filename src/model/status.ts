@@ -1,5 +1,6 @@
 import type { Exposure } from './exposure.ts';
 import type { FailureCode } from './failure.ts';
+import type { MappingState, MappingWay } from './mapping.ts';
 
 /** `tunnel status --json`, version 1. Relied on from outside: fields are added, never renamed. */
 export interface StatusSnapshot {
@@ -72,6 +73,25 @@ export interface ForwardStatus {
   readonly returnPorts?: readonly { readonly bind: string; readonly gateway: Exposure }[];
   /** When it closes if nobody uses it till then; null while it is closed or in use. Only where it opens on demand. */
   readonly idleClosesAt?: string | null;
+  /** The port of the router that leads here; only where the profile asks for one. The forward's own state is not touched by it. */
+  readonly map?: MapStatus;
+}
+
+export interface MapStatus {
+  readonly state: MappingState;
+  /** What was asked for. */
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** What was granted: `203.0.113.7:80`; null while it was not. */
+  readonly external: string | null;
+  /** By which protocol; null while it was not granted. */
+  readonly way: MappingWay | null;
+  /** The address of the router; null where none was found. */
+  readonly router: string | null;
+  /** When the router forgets it unless it is asked again; null: not before it is removed, or it was not granted. */
+  readonly expiresAt: string | null;
+  /** Why strangers cannot come in by it; null while they can. */
+  readonly lastError: ErrorStatus | null;
 }
 
 export interface ErrorStatus {

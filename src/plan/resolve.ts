@@ -1,4 +1,6 @@
+import { isIPv4 } from 'node:net';
 import { dirname } from 'node:path';
+import { addressScope } from '../model/address-scope.ts';
 import { formatEndpoint, isLoopback } from '../model/endpoint.ts';
 import type { ForwardSpec } from '../model/forward-spec.ts';
 import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, ListenerPlan, Plan, SecretSource } from '../model/plan.ts';
@@ -180,7 +182,7 @@ function namedForwards({ forwards: specs, timeouts }: Profile): ForwardPlan[] {
 
 function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): ForwardPlan {
   const { bind, allow = null, expect = null, clients = 'many' } = spec;
-  const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients };
+  const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients, ...mapOf(spec) };
   switch (spec.kind) {
     case 'local':
     case 'remote':
@@ -205,6 +207,13 @@ function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): Forwar
       return { kind: spec.kind, ...listener, ...triggerRules(spec), target, opens, idleMs };
     }
   }
+}
+
+function mapOf(spec: ForwardSpec): Pick<ListenerPlan, 'map'> {
+  const { map } = spec;
+  if (map === undefined) return {};
+  const own = spec.kind === 'relay' ? (spec.protocol ?? 'tcp') : 'tcp';
+  return { map: { port: map.port, protocol: map.protocol ?? own } };
 }
 
 /** `idle` is the time of the ports; on demand the link is needed while one is open or a client is there, and no longer. */
@@ -248,11 +257,22 @@ function inMs(seconds: number | null | undefined): number | undefined {
   return seconds === null || seconds === undefined ? undefined : seconds * 1000;
 }
 
-/** A relay is there to be reached by others: that everybody may is said, since it may not have been meant. */
+/** A relay is there to be reached by others, and a mapping by the Internet: what may not have been meant is said. */
 function openDoors({ forwards }: Profile): string[] {
-  return forwards
-    .filter(({ kind, bind, allow }) => kind === 'relay' && allow === undefined && !isLoopback(bind))
-    .map(
-      ({ bind }) => `${formatEndpoint(bind)} has no \`allow\` list: everybody who can reach this machine can use it`,
-    );
+  return forwards.flatMap(({ kind, bind, allow, map }) => {
+    const where = formatEndpoint(bind);
+    if (isLoopback(bind)) return [];
+    if (map !== undefined && allow?.every((network) => !reachesOut(network)) === true) {
+      return [`${where} allows private addresses only: nobody from the Internet comes in by its \`map\``];
+    }
+    if (allow !== undefined) return [];
+    if (map !== undefined) return [`${where} has no \`allow\` list: with its \`map\` the whole Internet can use it`];
+    return kind === 'relay' ? [`${where} has no \`allow\` list: everybody who can reach this machine can use it`] : [];
+  });
+}
+
+/** Whether a network in CIDR form holds addresses of the Internet; its length may lead out of a private range. */
+function reachesOut(network: string): boolean {
+  const [address = '', length] = network.split('/');
+  return isIPv4(address) && (addressScope(address) === 'public' || Number(length) < 8);
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isLoopback } from '../model/endpoint.ts';
 import type { ForwardSpec, TriggerSpec } from '../model/forward-spec.ts';
 
@@ -18,9 +19,9 @@ export interface ForwardMistake {
   readonly message: string;
 }
 
-/** What one forward says that contradicts itself, is not allowed, or cannot be run yet. */
+/** What one forward says that contradicts itself or is not allowed. */
 export function forwardMistakes(forward: ForwardSpec): ForwardMistake[] {
-  return [...contradictions(forward), ...relayMistakes(forward), ...notSupportedYet(forward)];
+  return [...contradictions(forward), ...relayMistakes(forward), ...mapMistakes(forward)];
 }
 
 function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
@@ -100,6 +101,28 @@ function* triggerMistakes({ clients, bind }: TriggerSpec): Generator<ForwardMist
   }
 }
 
+/** Nothing is opened to the Internet by a slip, and nothing is asked for that could lead nowhere. */
+function* mapMistakes(forward: ForwardSpec): Generator<ForwardMistake> {
+  const { map, bind } = forward;
+  if (map === undefined) return;
+  const protocol = relaysDatagrams(forward) ? 'udp' : 'tcp';
+  if (forward.kind === 'remote' || forward.kind === 'remote-socks') {
+    yield { field: 'map', message: '`map` asks the router of this machine, and here the SSH server listens' };
+  } else if (bind.kind === 'unix' || isLoopback(bind)) {
+    const remedy = forward.kind === 'relay' ? 'bind 0.0.0.0' : 'bind 0.0.0.0, with `gateway: true`';
+    yield { field: 'map', message: `\`map\` needs a listener that the router can reach: ${remedy}` };
+  } else if (isIP(bind.host) === 6) {
+    yield { field: 'map', message: '`map` asks for a port of the IPv4 address: bind 0.0.0.0, or * for both families' };
+  }
+  if (forward.kind === 'socks' && forward.auth === undefined) {
+    const why = 'whoever found the port could reach all that the server can';
+    yield { field: 'map', message: `\`map\` beside a proxy needs \`auth\`: ${why}` };
+  }
+  if (map.protocol !== undefined && map.protocol !== protocol) {
+    yield { field: 'map', message: `\`map\` says ${map.protocol}, and the forward is ${protocol}` };
+  }
+}
+
 function oneAtATime({ clients }: ForwardSpec): boolean {
   return clients !== undefined && clients !== 'many';
 }
@@ -107,9 +130,4 @@ function oneAtATime({ clients }: ForwardSpec): boolean {
 /** A relay is a gateway by its nature; on the server, sshd's own GatewayPorts decides. */
 function listensHere(forward: ForwardSpec): boolean {
   return forward.kind === 'local' || forward.kind === 'socks' || forward.kind === 'trigger';
-}
-
-/** The one list of what the schema knows and this version does not run in a forward. */
-function* notSupportedYet(forward: ForwardSpec): Generator<ForwardMistake> {
-  if (forward.map !== undefined) yield { field: 'map', message: '`map` is not supported yet' };
 }

@@ -77,13 +77,13 @@ const common = {
       protocol: field(oneOf(...PROTOCOLS), {
         type: 'tcp or udp',
         help: 'What to map.',
-        default: 'tcp',
+        default: 'that of the forward',
         example: 'tcp',
       }),
-    }).transform(({ port: asked, protocol }) => ({ port: asked, protocol: protocol ?? 'tcp' })),
+    }),
     {
       type: 'port and protocol',
-      help: 'Asks the router for this port, for this forward, by PCP, NAT-PMP or UPnP.',
+      help: 'Asks the router for this port, for this forward, by PCP, NAT-PMP or UPnP; needs a listener of this machine beyond loopback.',
       default: 'no mapping',
       example: '{ port: 80, protocol: tcp }',
     },

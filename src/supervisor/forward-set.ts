@@ -76,6 +76,10 @@ export class ForwardSet {
     for (const { forward } of this.#slots.values()) this.#guard(() => forward?.linkChanged());
   }
 
+  networkChanged(): void {
+    for (const { forward } of this.#slots.values()) this.#guard(() => forward?.networkChanged?.());
+  }
+
   get views(): readonly ForwardView[] {
     return [...this.#slots.values()].map((slot) => {
       const facts = slot.forward?.facts ?? absentForward(slot.plan, slot.fault);

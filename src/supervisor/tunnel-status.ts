@@ -4,8 +4,9 @@ import { formatEndpoint } from '../model/endpoint.ts';
 import { exposureOf, returnDoors } from '../model/exposure.ts';
 import type { TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
-import type { ForwardPlan, Plan } from '../model/plan.ts';
-import type { ErrorStatus, ForwardStatus, TunnelStatus } from '../model/status.ts';
+import type { MappingFacts } from '../model/mapping.ts';
+import type { ForwardPlan, MapPlan, Plan } from '../model/plan.ts';
+import type { ErrorStatus, ForwardStatus, MapStatus, TunnelStatus } from '../model/status.ts';
 import { forwardState, tunnelState, type TunnelFacts } from './state.ts';
 
 export interface StatusParts {
@@ -37,15 +38,16 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     ...linkStatus(carrier),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
-      const { demand } = forward;
+      const { demand, map } = forward;
       const live = facts.forwards[index] ?? { listening: false, error: null, wasUp: false };
       const lastError = running ? said(live.error) : null;
       const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
       const closes = demand === undefined ? {} : { idleClosesAt: isoOrNull(running ? demand.closesAtMs : null) };
       const written = plan.forwards.find((one) => one.name === name);
       const door = written === undefined ? {} : doorsSaid(written);
+      const led = written?.map && running && map ? { map: mapStatus(written.map, map, said) } : {};
       const state = forwardState(live, facts);
-      return { name, kind, bind, target, state, health, ...counts, lastError, ...door, ...closes };
+      return { name, kind, bind, target, state, health, ...counts, lastError, ...door, ...closes, ...led };
     }),
   };
 }
@@ -56,6 +58,16 @@ function doorsSaid(forward: ForwardPlan): Pick<ForwardStatus, 'gateway' | 'retur
   const doors = forward.kind === 'trigger' ? returnDoors(forward) : [];
   const returnPorts = doors.map(({ bind, exposure }) => ({ bind: formatEndpoint(bind), gateway: exposure }));
   return { ...(gateway === undefined ? {} : { gateway }), ...(returnPorts.length === 0 ? {} : { returnPorts }) };
+}
+
+function mapStatus(
+  { port, protocol }: MapPlan,
+  { state, way, router, external, expiresAtMs, error }: MappingFacts,
+  said: (error: TunnelError | null) => ErrorStatus | null,
+): MapStatus {
+  const granted = external === null ? null : formatEndpoint({ kind: 'tcp', ...external });
+  const lastError = said(error);
+  return { state, port, protocol, external: granted, way, router, expiresAt: isoOrNull(expiresAtMs), lastError };
 }
 
 function linkStatus(carrier: CarrierStatus | null): Pick<TunnelStatus, 'link'> {
@@ -83,8 +95,9 @@ export function absentForward(plan: ForwardPlan, error: TunnelError | null): For
 
 /** What makes a change of status worth an event at once: all but the figures that move with each connection. */
 export function changeKey(status: TunnelStatus): string {
-  const forwards = status.forwards.map(({ name, kind, bind, target, state, health, lastError }) => {
-    return { name, kind, bind, target, state, health, lastError };
+  const forwards = status.forwards.map(({ name, kind, bind, target, state, health, lastError, map }) => {
+    const led = map && { ...map, expiresAt: null }; // each renewal moves it
+    return { name, kind, bind, target, state, health, lastError, map: led };
   });
   return JSON.stringify({ ...status, latencyMs: null, forwards });
 }

@@ -115,7 +115,9 @@ export class Tunnel {
 
   /** The machine slept, or its network changed. */
   wake(): void {
-    if (this.#wish === 'run' && this.#failure === null) this.#guard(() => this.#carrier?.wake());
+    if (this.#wish !== 'run' || this.#failure !== null) return;
+    this.#guard(() => this.#carrier?.wake());
+    this.#forwards.networkChanged();
   }
 
   /** Listeners close at once; connections have until `drainMs`. Resolves when all is closed. Called again, the shorter drain counts. */

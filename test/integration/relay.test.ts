@@ -237,7 +237,10 @@ test('what speaks SSH is never loaded for relays alone', async () => {
     'gate',
   );
   let loads = 0;
-  const engine = composeEngine(() => Promise.reject(new Error(`loaded ${(loads += 1)} times`)));
+  const engine = composeEngine({
+    loadDial: () => Promise.reject(new Error(`loaded ${(loads += 1)} times`)),
+    loadMapper: () => Promise.reject(new Error('no forward here has a mapping')),
+  });
   const supervisor = new TunnelSupervisor({ ...compose({ log: false }), ...engine, store: noStore });
   await supervisor.start(plan);
 

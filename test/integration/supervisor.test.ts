@@ -31,7 +31,7 @@ beforeEach(async () => {
   target = createServer({ allowHalfOpen: true }, (socket) => socket.on('error', () => undefined).pipe(socket));
   targetPort = await listening(target);
   supervisor = new TunnelSupervisor({
-    ...composeEngine(loadDial),
+    ...composeEngine({ loadDial, loadMapper: () => Promise.reject(new Error('no forward here has a mapping')) }),
     version: '0.0.0',
     resolve: () => Promise.reject(new Error('These tests bring plans of their own')),
     listNames: () => Promise.resolve([]),

@@ -3,6 +3,7 @@ import type { StatusEvent, TunnelStatus } from '../../model/status.ts';
 import { PLAIN, type Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
 import { spanText } from './duration.ts';
+import { mapFails } from './mapping.ts';
 import { statePaint } from './state.ts';
 
 /** One event as one line: local time, tunnel, what happened. */
@@ -29,11 +30,13 @@ function eventText(event: StatusEvent, theme: Theme): string {
 /** What a tunnel is now, with the reason where it is in trouble. */
 export function changeText({ state, lastError, forwards }: TunnelStatus, theme: Theme): string {
   const failing = forwards.some(({ health }) => health === 'failing') ? theme.bad(', health failing') : '';
-  const troubles = [lastError, ...forwards.map((forward) => forward.lastError)].flatMap(
-    (error) => error?.message ?? [],
-  );
+  const unmapped = forwards.some(mapFails) ? theme.bad(', not mapped') : '';
+  const troubles = [
+    lastError,
+    ...forwards.map((forward) => forward.lastError ?? forward.map?.lastError ?? null),
+  ].flatMap((error) => error?.message ?? []);
   const reason = troubles.length === 0 ? '' : `: ${cleanLine([...new Set(troubles)].join('; '), 2_000)}`;
-  return `${statePaint(state, theme)(state)}${failing}${reason}`;
+  return `${statePaint(state, theme)(state)}${failing}${unmapped}${reason}`;
 }
 
 type ConnectionEvent = Extract<StatusEvent, { event: 'connection' }>;

@@ -2,6 +2,7 @@ import { cleanLine } from '../../model/clean.ts';
 import { exposureText } from '../../model/exposure.ts';
 import type { ForwardStatus, TunnelState, TunnelStatus } from '../../model/status.ts';
 import type { Paint, Theme } from '../theme.ts';
+import { mapCells } from './mapping.ts';
 import type { Cell } from './table.ts';
 import { tableLines } from './table.ts';
 
@@ -44,6 +45,7 @@ export function forwardLines(tunnels: readonly TunnelStatus[], theme: Theme): st
               { text: shown, paint },
               ...kind,
               ...doorCells(forward, theme),
+              ...mapCells(forward, theme),
             ];
           }),
     ),

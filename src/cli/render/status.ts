@@ -5,6 +5,7 @@ import type { Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
 import { ageText, spanText } from './duration.ts';
 import { hintLines } from './error.ts';
+import { mapFails, mapLines } from './mapping.ts';
 import { routeText, statePaint } from './state.ts';
 import { tableLines, type Cell } from './table.ts';
 
@@ -46,9 +47,12 @@ export function supervisorLine({ pid, startedAt, version }: SupervisorStatus, no
 function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme): (readonly Cell[] | string)[] {
   const [first, ...others] = row.forwards.map((forward) => forwardCells(row, forward, { nowMs, verbose }, theme));
   const failing = row.forwards.some(({ health }) => health === 'failing');
-  const state: Cell = failing
-    ? { text: `${row.state}, failing`, paint: theme.bad }
-    : { text: row.state, paint: statePaint(row.state, theme) };
+  const unmapped = row.forwards.some(mapFails);
+  const troubles = [...(failing ? ['failing'] : []), ...(unmapped ? ['not mapped'] : [])];
+  const state: Cell =
+    troubles.length > 0
+      ? { text: [row.state, ...troubles].join(', '), paint: theme.bad }
+      : { text: row.state, paint: statePaint(row.state, theme) };
   const since = row.since === null ? '' : ageText(row.since, nowMs);
   const lead: Cell[] = [
     { text: cleanLine(row.name), paint: theme.strong },
@@ -60,6 +64,7 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
     ...(verbose ? factLines(row, theme) : []),
     ...doorLines(row, theme),
     ...(row.link?.warnings ?? []).map((warning) => theme.warn(`  ${cleanLine(warning)}`)),
+    ...row.forwards.flatMap((forward) => mapLines(forward, theme)),
     ...troubleLines(row, nowMs, theme),
   ];
 }

@@ -30,6 +30,8 @@ export type Settlement =
 type Verdict =
   | { readonly kind: 'good' }
   | { readonly kind: 'undecided' }
+  /** It is up, and the router has not answered yet: worth waiting for, and no failure when it does not. */
+  | { readonly kind: 'mapping' }
   /** The network's doing: tried again until time is up. */
   | { readonly kind: 'trying'; readonly failure: UpFailure }
   | { readonly kind: 'bad'; readonly failure: UpFailure };
@@ -43,7 +45,9 @@ export function settle(facts: SettleFacts): Settlement {
   const verdicts = facts.order.map((name) => judge(name, facts));
   const firstBad = verdicts.findIndex(({ kind }) => kind === 'bad');
   const before = firstBad < 0 ? verdicts : verdicts.slice(0, firstBad);
-  const open = before.some(({ kind }) => kind === 'undecided' || (firstBad < 0 && kind === 'trying'));
+  const open = before.some(({ kind }) => {
+    return kind === 'undecided' || kind === 'mapping' || (firstBad < 0 && kind === 'trying');
+  });
   if (open && facts.timeUpAfterMs === null) {
     return {
       kind: 'pending',
@@ -78,7 +82,7 @@ function judge(name: string, { tunnels, attended, goesOn }: SettleFacts): Verdic
   switch (tunnel.state) {
     case 'up':
     case 'idle':
-      return { kind: 'good' };
+      return { kind: tunnel.forwards.some(({ map }) => map?.state === 'asking') ? 'mapping' : 'good' };
     case 'stopping':
     case 'stopped':
       return bad(name, STOPPED_MEANWHILE);
@@ -123,6 +127,7 @@ function late(verdict: Verdict, facts: SettleFacts, at: number, afterMs: number)
   const tunnel = facts.order[at] ?? '';
   switch (verdict.kind) {
     case 'good':
+    case 'mapping':
       return [];
     case 'bad':
       return [verdict.failure];

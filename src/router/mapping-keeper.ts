@@ -1,0 +1,271 @@
+import { asTunnelError, TunnelError } from '../model/failure.ts';
+import type { KeptMapping, MappingFacts, MappingListener, MapRequest } from '../model/mapping.ts';
+import { doubleNat } from './double-nat.ts';
+import { askAgainMs, renewalDueMs, routerRestarted, type EpochMark } from './lease.ts';
+import { grantNotes, notRemovedNote } from './mapping-notes.ts';
+import { mapByAny, type Granted } from './map-by-any.ts';
+import type { MapAsk } from './mapping-protocol.ts';
+import type { RouterParts } from './router.ts';
+
+/** A restart of the router, or another address of it, shows that soon: one small question a minute. */
+const LOOK_EVERY_MS = 60_000;
+/** A mapping outlives nothing for longer than a week, whatever a router says; one that says "none" is asked twice a minute. */
+const LEASE_AT_LEAST_SECONDS = 2;
+const LEASE_AT_MOST_SECONDS = 604_800;
+/** What is asked just now may still be granted: its answer is awaited, so that it can be taken back. */
+const ANSWER_GRACE_MS = 1_000;
+const REMOVAL_MS = 2_000;
+
+export interface KeeperParts extends RouterParts {
+  /** Runs work on this port of ours after all that was begun before. Rejects as `work` does. */
+  readonly turn: (work: () => Promise<void>) => Promise<void>;
+}
+
+type Address = NonNullable<MappingFacts['external']>;
+
+/** Holds a mapping, and how well it is known. */
+interface Held extends Granted {
+  readonly grantedAtMs: number;
+  readonly leaseMs: number | null;
+  mark: EpochMark | null;
+}
+
+/** One mapping over all its renewals, restarts of the router and changes of the network. */
+export class MappingKeeper implements KeptMapping {
+  readonly #request: MapRequest;
+  readonly #listener: MappingListener;
+  readonly #parts: KeeperParts;
+  readonly #stop = new AbortController();
+  #facts: MappingFacts = { state: 'asking', way: null, router: null, external: null, expiresAtMs: null, error: null };
+  #held: Held | undefined;
+  /** The port that this router granted last: asked for again, since people know it. */
+  #known: { readonly router: string; readonly port: number } | undefined;
+  #failures = 0;
+  #vainRenewals = 0;
+  #cancelNext: () => void = () => undefined;
+  #cancelLook: () => void = () => undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(request: MapRequest, listener: MappingListener, parts: KeeperParts) {
+    this.#request = request;
+    this.#listener = listener;
+    this.#parts = parts;
+  }
+
+  get facts(): MappingFacts {
+    return this.#facts;
+  }
+
+  /** Begins. Call once. */
+  start(): void {
+    this.#take(() => this.#ask());
+  }
+
+  networkChanged(): void {
+    this.#take(() => this.#lookAround());
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  get #closing(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  #take(work: () => Promise<void>): void {
+    if (this.#closing) return;
+    this.#parts
+      .turn(async () => {
+        if (!this.#closing) await work();
+      })
+      .catch((error: unknown) => this.#failed(asTunnelError(error)));
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      const { findGateway, protocols } = this.#parts;
+      const gateway = await findGateway(this.#request.internalHost);
+      this.#set({ router: gateway.address });
+      const known = this.#known?.router === gateway.address ? this.#known.port : this.#request.externalPort;
+      this.#granted(await mapByAny(protocols, this.#askOf(known), gateway, this.#stop.signal));
+    } catch (thrown) {
+      this.#failed(asTunnelError(thrown));
+    }
+  }
+
+  #askOf(externalPort: number): MapAsk {
+    const { protocol, internalPort, description } = this.#request;
+    return { protocol, internalPort, externalPort, description, leaseSeconds: this.#parts.leaseSeconds };
+  }
+
+  #granted(granted: Granted): void {
+    const { grant, gateway, protocol } = granted;
+    const { clock, random } = this.#parts;
+    const { externalHost: host, externalPort: port, epochSeconds, leaseSeconds } = grant;
+    const atMs = clock.nowMs();
+    const leaseMs = leaseSeconds === null ? null : boundedMs(leaseSeconds);
+    const mark = epochSeconds === null ? null : { atMs, epochSeconds };
+    const ask = { ...granted.ask, externalPort: port };
+    this.#held = { ...granted, ask, grantedAtMs: atMs, leaseMs, mark };
+    this.#known = { router: gateway.address, port };
+    this.#failures = 0;
+    this.#vainRenewals = 0;
+    if (this.#closing) return;
+    this.#cancelNext();
+    if (leaseMs !== null) this.#next(renewalDueMs(leaseMs, 0, random()) ?? leaseMs, () => this.#renew());
+    this.#lookLater();
+    const expiresAtMs = leaseMs === null ? null : clock.wallMs() + leaseMs;
+    this.#mapped({ way: protocol.way, router: gateway.address, external: { host, port }, expiresAtMs });
+  }
+
+  /** Says what is new about it, and nothing where it was renewed as it was. */
+  #mapped(
+    told: Pick<MappingFacts, 'way' | 'expiresAtMs'> & { readonly router: string; readonly external: Address },
+  ): void {
+    const before = this.#facts;
+    const { protocol } = this.#request;
+    const error = doubleNat({ ...told.external, protocol }, told.router);
+    const kept = before.error !== null && before.error.message === error?.message; // the same as before keeps its time
+    this.#set({ ...told, state: error === null ? 'mapped' : 'double-nat', error: kept ? before.error : error });
+    for (const note of grantNotes(this.#request, before, this.#facts, this.#held?.leaseMs ?? null)) {
+      this.#listener.onNote(...note);
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return this.#ask();
+    try {
+      const { protocol, gateway, ask } = held;
+      this.#granted({ protocol, gateway, ask, grant: await protocol.map(ask, gateway, this.#stop.signal) });
+    } catch (thrown) {
+      this.#notRenewed(held, asTunnelError(thrown));
+    }
+  }
+
+  /** It goes on until its lease ends; only then is it lost. */
+  #notRenewed(held: Held, error: TunnelError): void {
+    if (this.#closing || held.leaseMs === null) return;
+    this.#vainRenewals += 1;
+    if (this.#vainRenewals === 1) this.#listener.onNote('warn', `Not renewed yet: ${error.message}`, error.code);
+    const { clock, random } = this.#parts;
+    const dueMs = renewalDueMs(held.leaseMs, this.#vainRenewals, random());
+    const inMs = held.grantedAtMs + (dueMs ?? held.leaseMs) - clock.nowMs();
+    this.#next(Math.max(0, inMs), dueMs === undefined ? () => this.#expire() : () => this.#renew());
+  }
+
+  #expire(): Promise<void> {
+    this.#forget();
+    return this.#ask();
+  }
+
+  #lookLater(): void {
+    this.#cancelLook();
+    this.#cancelLook = this.#parts.clock.after(LOOK_EVERY_MS, () => this.#take(() => this.#look()));
+  }
+
+  /** Whether the router still is what it was when it granted the mapping. */
+  async #look(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#lookLater();
+    try {
+      const { protocol, ask, gateway } = held;
+      const { externalHost, epochSeconds, held: there } = await protocol.look(ask, gateway, this.#stop.signal);
+      const now = epochSeconds === null ? null : { atMs: this.#parts.clock.nowMs(), epochSeconds };
+      const restarted = held.mark !== null && now !== null && routerRestarted(held.mark, now);
+      held.mark = now ?? held.mark;
+      if (restarted || there === false) return await this.#askAnew(gateway.address);
+      if (externalHost !== null && externalHost !== this.#facts.external?.host) await this.#renew();
+    } catch (thrown) {
+      // It may be restarting just now. The mapping counts until its lease is over, and the next look is soon.
+      this.#stop.signal.throwIfAborted();
+      if (asTunnelError(thrown).code === 'INTERNAL') throw thrown;
+    }
+  }
+
+  #askAnew(router: string): Promise<void> {
+    this.#listener.onNote('warn', `The router ${router} has forgotten the mapping: asking for it again`);
+    this.#forget();
+    return this.#ask();
+  }
+
+  /** Another network has another router; in the same one, the mapping is looked at. */
+  async #lookAround(): Promise<void> {
+    this.#failures = 0;
+    const held = this.#held;
+    if (held === undefined) return this.#ask();
+    const gateway = await this.#parts.findGateway(this.#request.internalHost).catch(() => undefined);
+    if (gateway?.address === held.gateway.address && gateway.local === held.gateway.local) return this.#look();
+    // The old router, or our old address there, is out of reach: its lease ends by itself.
+    this.#forget();
+    return this.#ask();
+  }
+
+  #forget(): void {
+    this.#held = undefined;
+    this.#cancelNext();
+    this.#cancelLook();
+    this.#set({ state: 'asking', way: null, external: null, expiresAtMs: null, error: null });
+  }
+
+  #failed(error: TunnelError): void {
+    if (this.#closing) return;
+    this.#held = undefined;
+    this.#cancelLook();
+    this.#failures += 1;
+    const known = this.#facts.error?.message === error.message;
+    const told = known ? this.#facts.error : error;
+    this.#set({ state: 'failed', way: null, external: null, expiresAtMs: null, error: told });
+    if (!known) this.#listener.onNote('warn', error.message, error.code);
+    this.#next(askAgainMs(this.#failures, this.#parts.random()), () => this.#ask());
+  }
+
+  #next(delayMs: number, work: () => Promise<void>): void {
+    this.#cancelNext();
+    this.#cancelNext = this.#parts.clock.after(delayMs, () => this.#take(work));
+  }
+
+  #set(changed: Partial<MappingFacts>): void {
+    this.#facts = { ...this.#facts, ...changed };
+    if (!this.#closing) this.#listener.onChange();
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelNext();
+    this.#cancelLook();
+    const { clock, turn } = this.#parts;
+    const cancel = clock.after(ANSWER_GRACE_MS, () => this.#stop.abort(closedReason()));
+    await turn(() => this.#remove()).catch((error: unknown) => {
+      this.#listener.onNote(...notRemovedNote(asTunnelError(error), this.#facts));
+    });
+    cancel();
+  }
+
+  async #remove(): Promise<void> {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined) return;
+    const { protocol, ask, gateway } = held;
+    const late = new AbortController();
+    const cancel = this.#parts.clock.after(REMOVAL_MS, () => {
+      late.abort(new TunnelError('TIMED_OUT', `Cannot ask the router ${gateway.address}: no answer`));
+    });
+    try {
+      await protocol.unmap(ask, gateway, late.signal);
+      this.#listener.onNote('info', `The router ${gateway.address} no longer leads port ${ask.externalPort} here`);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function boundedMs(leaseSeconds: number): number {
+  return Math.min(LEASE_AT_MOST_SECONDS, Math.max(LEASE_AT_LEAST_SECONDS, leaseSeconds)) * 1_000;
+}
+
+function closedReason(): TunnelError {
+  return new TunnelError('STOPPED', 'Cannot ask the router: the forward was stopped');
+}

@@ -1,0 +1,45 @@
+import type { Clock } from '../model/clock.ts';
+import type { KeptMapping, MappingListener, MapRequest, PortMapper } from '../model/mapping.ts';
+import { MappingKeeper } from './mapping-keeper.ts';
+import type { Gateway, MappingProtocol } from './mapping-protocol.ts';
+
+export interface RouterParts {
+  readonly clock: Clock;
+  /** A random number in [0, 1). */
+  readonly random: () => number;
+  /** @param localHost an address of ours to speak from; null leaves that to the system. Rejects with ROUTER_NOT_FOUND. */
+  readonly findGateway: (localHost: string | null) => Promise<Gateway>;
+  /** In the order in which they are tried. */
+  readonly protocols: readonly MappingProtocol[];
+  /** Asked for: routers grant what they like. */
+  readonly leaseSeconds: number;
+}
+
+/** Keeps mappings at the default gateway, by whichever protocol it speaks. */
+export class Router implements PortMapper {
+  readonly #parts: RouterParts;
+  readonly #turns = new Map<string, Promise<void>>();
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+  }
+
+  keep(request: MapRequest, listener: MappingListener): KeptMapping {
+    const key = `${request.protocol}/${request.internalPort}`;
+    const keeper = new MappingKeeper(request, listener, {
+      ...this.#parts,
+      turn: (work) => this.#turn(key, work),
+    });
+    keeper.start();
+    return keeper;
+  }
+
+  /** One at a time for each port of ours: a removal that overtakes the next request would take away what that one got. */
+  #turn(key: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(work);
+    this.#turns.set(key, turn);
+    return turn.finally(() => {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    });
+  }
+}
