@@ -82,7 +82,7 @@ export const FAILURES = {
     hint: "Switch on PCP, NAT-PMP or UPnP in the router's settings, or forward the port there by hand.",
   },
   ROUTER_REFUSED: { retryable: true, exit: 8, hint: "Forward the port by hand in the router's settings." },
-  ROUTER_DOUBLE_NAT: {
+  ROUTER_NOT_PUBLIC: {
     retryable: true,
     exit: 7,
     hint: 'Have the outer router forward the port to the inner one, or join their networks (bridge mode).',

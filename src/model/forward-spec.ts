@@ -72,6 +72,11 @@ export interface RelaySpec extends CommonSpec {
   readonly proxyProtocol?: 'v1' | 'v2' | undefined;
 }
 
+/** What `map` asks the router to lead: what it says, else what the forward itself is of. */
+export function mapProtocol(forward: ForwardSpec): 'tcp' | 'udp' {
+  return forward.map?.protocol ?? (forward.kind === 'relay' ? forward.protocol : undefined) ?? 'tcp';
+}
+
 /** A target is somebody's address: no wildcard, no free port. */
 export function parseTarget(text: string): Endpoint | undefined {
   const endpoint = /^(?:\d+|auto)$/.test(text) ? undefined : parseEndpoint(text);

@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net';
 import { dirname } from 'node:path';
 import { addressScope } from '../model/address-scope.ts';
 import { formatEndpoint, isLoopback } from '../model/endpoint.ts';
-import type { ForwardSpec } from '../model/forward-spec.ts';
+import { mapProtocol, type ForwardSpec } from '../model/forward-spec.ts';
 import type { DemandPlan, ForwardPlan, HookCommand, HopPlan, ListenerPlan, Plan, SecretSource } from '../model/plan.ts';
 import { DEFAULTS, type Profile } from '../model/profile.ts';
 import { expandHome } from '../ssh-config/tokens.ts';
@@ -210,10 +210,7 @@ function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): Forwar
 }
 
 function mapOf(spec: ForwardSpec): Pick<ListenerPlan, 'map'> {
-  const { map } = spec;
-  if (map === undefined) return {};
-  const own = spec.kind === 'relay' ? (spec.protocol ?? 'tcp') : 'tcp';
-  return { map: { port: map.port, protocol: map.protocol ?? own } };
+  return spec.map === undefined ? {} : { map: { port: spec.map.port, protocol: mapProtocol(spec) } };
 }
 
 /** `idle` is the time of the ports; on demand the link is needed while one is open or a client is there, and no longer. */

@@ -2,7 +2,7 @@ import type { Problem } from '../model/failure.ts';
 import { nearest } from '../model/nearest.ts';
 import { bindsOverlap } from '../model/overlap.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
-import type { ForwardSpec } from '../model/forward-spec.ts';
+import { mapProtocol, type ForwardSpec } from '../model/forward-spec.ts';
 import type { Profile } from '../model/profile.ts';
 import { mistakesOf, type Mistake } from './mistakes.ts';
 import { profileSchema, readsProfile } from './schema.ts';
@@ -99,6 +99,10 @@ function clashes(spec: ForwardSpec, index: number, read: readonly (ForwardSpec |
       const message = `binds ${formatEndpoint(spec.bind)}, which entry ${earlier + 1} of \`forwards\` binds already`;
       found.push({ path, at: 'value', message });
     }
+    if (sameWish(spec, other)) {
+      const message = `asks the router for port ${spec.map?.port ?? 0}, as entry ${earlier + 1} of \`forwards\` does already`;
+      found.push({ path: [...path, 'map'], at: 'value', message });
+    }
     if (spec.name !== undefined && spec.name === other.name) {
       found.push({
         path: [...path, 'name'],
@@ -108,6 +112,11 @@ function clashes(spec: ForwardSpec, index: number, read: readonly (ForwardSpec |
     }
     return found;
   });
+}
+
+/** One port of the router leads to one place. */
+function sameWish(spec: ForwardSpec, other: ForwardSpec): boolean {
+  return spec.map !== undefined && spec.map.port === other.map?.port && mapProtocol(spec) === mapProtocol(other);
 }
 
 function listensThere(spec: ForwardSpec): boolean {

@@ -19,7 +19,7 @@ export function doubleNat({ host, port, protocol }: ExternalPort, router: string
       return null;
     case 'private':
       return new TunnelError(
-        'ROUTER_DOUBLE_NAT',
+        'ROUTER_NOT_PUBLIC',
         `Cannot be reached from the Internet at ${host}:${port}: the router ${router} has a private address itself (double NAT)`,
         {
           hint: `Have the outer router forward ${wish} to ${host}, or join both networks (bridge mode of one of the routers).`,
@@ -27,7 +27,7 @@ export function doubleNat({ host, port, protocol }: ExternalPort, router: string
       );
     case 'carrier':
       return new TunnelError(
-        'ROUTER_DOUBLE_NAT',
+        'ROUTER_NOT_PUBLIC',
         `Cannot be reached from the Internet at ${host}:${port}: the router ${router} shares the provider's address with others (carrier-grade NAT)`,
         {
           hint: 'Only the provider can change that: ask for a public IPv4 address, or lead a `remote` forward through an SSH server that has one.',

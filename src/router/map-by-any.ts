@@ -13,7 +13,7 @@ export interface Granted {
 /**
  * Asks by one protocol after the other until one grants. A router that refuses by one may grant by the next: each is
  * switched on and off, and limited, by itself.
- * @throws ROUTER_REFUSED with the first refusal, else ROUTER_NOT_FOUND; the hint says what to enter by hand
+ * @throws ROUTER_NOT_PUBLIC or ROUTER_REFUSED with the refusal that says most, else ROUTER_NOT_FOUND; the hint says what to enter by hand
  */
 export async function mapByAny(
   protocols: readonly MappingProtocol[],
@@ -41,7 +41,9 @@ function mostTelling(
 ): TunnelError {
   const { externalPort, protocol, internalPort } = ask;
   const byHand = `Or enter it there by hand: port ${externalPort} (${protocol.toUpperCase()}) to ${gateway.local}:${internalPort}.`;
-  const telling = failures.find(({ code }) => code !== 'ROUTER_NOT_FOUND');
+  // A router without an address of its own calls that by whatever name: the protocol that says so outright knows best.
+  const known = failures.filter(({ code }) => code !== 'ROUTER_NOT_FOUND');
+  const telling = known.find(({ code }) => code === 'ROUTER_NOT_PUBLIC') ?? known[0];
   if (telling !== undefined) {
     return new TunnelError(telling.code, telling.message, { cause: telling, hint: `${telling.hint} ${byHand}` });
   }

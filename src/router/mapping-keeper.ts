@@ -9,7 +9,7 @@ import type { RouterParts } from './router.ts';
 
 /** A restart of the router, or another address of it, shows that soon: one small question a minute. */
 const LOOK_EVERY_MS = 60_000;
-/** A mapping outlives nothing for longer than a week, whatever a router says; one that says "none" is asked twice a minute. */
+/** Whatever a router says, it is asked no more often than each second, and once a week at least. */
 const LEASE_AT_LEAST_SECONDS = 2;
 const LEASE_AT_MOST_SECONDS = 604_800;
 /** What is asked just now may still be granted: its answer is awaited, so that it can be taken back. */
@@ -19,6 +19,9 @@ const REMOVAL_MS = 2_000;
 export interface KeeperParts extends RouterParts {
   /** Runs work on this port of ours after all that was begun before. Rejects as `work` does. */
   readonly turn: (work: () => Promise<void>) => Promise<void>;
+  /** Takes the wished port of the router for this mapping. @returns false while another one of ours has it */
+  readonly claim: () => boolean;
+  readonly release: () => void;
 }
 
 type Address = NonNullable<MappingFacts['external']>;
@@ -85,7 +88,8 @@ export class MappingKeeper implements KeptMapping {
 
   async #ask(): Promise<void> {
     try {
-      const { findGateway, protocols } = this.#parts;
+      const { findGateway, protocols, claim } = this.#parts;
+      if (!claim()) throw takenHere(this.#request);
       const gateway = await findGateway(this.#request.internalHost);
       this.#set({ router: gateway.address });
       const known = this.#known?.router === gateway.address ? this.#known.port : this.#request.externalPort;
@@ -236,7 +240,8 @@ export class MappingKeeper implements KeptMapping {
   async #close(): Promise<void> {
     this.#cancelNext();
     this.#cancelLook();
-    const { clock, turn } = this.#parts;
+    const { clock, turn, release } = this.#parts;
+    release();
     const cancel = clock.after(ANSWER_GRACE_MS, () => this.#stop.abort(closedReason()));
     await turn(() => this.#remove()).catch((error: unknown) => {
       this.#listener.onNote(...notRemovedNote(asTunnelError(error), this.#facts));
@@ -264,6 +269,13 @@ export class MappingKeeper implements KeptMapping {
 
 function boundedMs(leaseSeconds: number): number {
   return Math.min(LEASE_AT_MOST_SECONDS, Math.max(LEASE_AT_LEAST_SECONDS, leaseSeconds)) * 1_000;
+}
+
+function takenHere({ externalPort, protocol }: MapRequest): TunnelError {
+  const wish = `port ${externalPort} (${protocol.toUpperCase()}) of the router`;
+  return new TunnelError('ROUTER_REFUSED', `Cannot map ${wish}: another forward of this machine asks for it`, {
+    hint: 'Ask for another port in `map`; `tunnel status` shows who has which.',
+  });
 }
 
 function closedReason(): TunnelError {

@@ -36,7 +36,8 @@ export interface Look {
 
 /**
  * One way to talk to a router. Each call asks the gateway alone, believes nobody else, and ends within some seconds. They
- * reject with ROUTER_NOT_FOUND where nothing there speaks this protocol, and ROUTER_REFUSED where it says no.
+ * reject with ROUTER_NOT_FOUND where nothing there speaks this protocol, and ROUTER_REFUSED or ROUTER_NOT_PUBLIC where it
+ * says no.
  */
 export interface MappingProtocol {
   readonly way: MappingWay;

@@ -104,7 +104,8 @@ export function refused(
   { way, code }: { readonly way: MappingWay; readonly code: number },
 ): TunnelError {
   const [why, hint] = WHY[reason];
-  return new TunnelError('ROUTER_REFUSED', `Cannot map ${wishText(wish, gateway)}: ${why} (${way} ${code})`, { hint });
+  const kind = reason === 'no-address' ? 'ROUTER_NOT_PUBLIC' : 'ROUTER_REFUSED';
+  return new TunnelError(kind, `Cannot map ${wishText(wish, gateway)}: ${why} (${way} ${code})`, { hint });
 }
 
 /** Nothing at the gateway speaks this protocol. */

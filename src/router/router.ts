@@ -19,6 +19,8 @@ export interface RouterParts {
 export class Router implements PortMapper {
   readonly #parts: RouterParts;
   readonly #turns = new Map<string, Promise<void>>();
+  /** Ports of the router that mappings of ours want, and which of them has it: some routers would give it to the next without a word. */
+  readonly #claims = new Map<string, MappingKeeper>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -26,9 +28,16 @@ export class Router implements PortMapper {
 
   keep(request: MapRequest, listener: MappingListener): KeptMapping {
     const key = `${request.protocol}/${request.internalPort}`;
-    const keeper = new MappingKeeper(request, listener, {
+    const wish = `${request.protocol}/${request.externalPort}`;
+    const keeper: MappingKeeper = new MappingKeeper(request, listener, {
       ...this.#parts,
       turn: (work) => this.#turn(key, work),
+      claim: () => {
+        const holder = this.#claims.get(wish) ?? keeper;
+        this.#claims.set(wish, holder);
+        return holder === keeper;
+      },
+      release: () => void (this.#claims.get(wish) === keeper && this.#claims.delete(wish)),
     });
     keeper.start();
     return keeper;

@@ -36,3 +36,14 @@ test('a trigger has a door for each return port that is reached from beyond the 
     [outside, 'open to 203.0.113.0/24, while the trigger is in use'],
   ]);
 });
+
+test('a port of the router is part of who can reach a forward, by the protocol of the forward', () => {
+  const bind = { kind: 'tcp', host: '0.0.0.0', port: 5353 } as const;
+
+  const exposure = exposureOf({ kind: 'relay', bind, protocol: 'udp', map: { port: 53 } });
+
+  expect(exposure).toEqual({ machine: 'here', allow: null, map: { port: 53, protocol: 'udp' } });
+  expect(exposure && exposureText(exposure)).toBe(
+    'open to everybody who can reach this machine, from the Internet too by port 53 (UDP) of the router',
+  );
+});

@@ -5,7 +5,7 @@ import { parseHop } from '../../src/model/hop-spec.ts';
 import { parseDuration, formatDuration } from '../../src/model/duration.ts';
 import { nearest } from '../../src/model/nearest.ts';
 import { parseDynamicForward, parseRemoteForward, type ForwardSpec } from '../../src/model/forward-spec.ts';
-import type { DemandPlan, HopPlan, LocalForwardPlan, Plan } from '../../src/model/plan.ts';
+import type { DemandPlan, HopPlan, LocalForwardPlan, MapPlan, Plan } from '../../src/model/plan.ts';
 import type { HopSpec, Profile } from '../../src/model/profile.ts';
 import { bindConflicts } from '../../src/plan/conflicts.ts';
 import { hopChain } from '../../src/plan/hops.ts';
@@ -446,6 +446,36 @@ describe('two bind addresses want one port', () => {
       },
     ]);
   });
+});
+
+test('two plans that want one port of the router are told so, and two protocols are two ports', () => {
+  const plan = (name: string, port: number, map: MapPlan) => ({
+    name,
+    forwards: [
+      { ...local(`0.0.0.0:${port}`), name, allow: null, expect: null, demand: null, clients: 'many' as const, map },
+    ],
+  });
+  const plans = [
+    plan('a', 1, { port: 80, protocol: 'tcp' }),
+    plan('b', 2, { port: 80, protocol: 'tcp' }),
+    plan('c', 3, { port: 80, protocol: 'udp' }),
+  ];
+
+  expect(bindConflicts(plans)).toEqual([
+    { first: { plan: 'a', forward: 'a' }, second: { plan: 'b', forward: 'b' }, bind: 'port 80 (TCP) of the router' },
+  ]);
+});
+
+test.each([
+  [undefined, 'the whole Internet can use it'],
+  [['192.168.0.0/16', 'fd00::/8'], 'nobody from the Internet comes in by its `map`'],
+  [['192.168.0.0/16', '12.0.0.0/8'], undefined],
+  [['0.0.0.0/0'], undefined],
+])('a mapping with allow %j: %s', async (allow, warning) => {
+  const bind = { kind: 'tcp', host: '0.0.0.0', port: 80 } as const;
+  const { warnings } = await planOf({ forwards: [{ kind: 'relay', bind, targets: [bind], allow, map: { port: 80 } }] });
+
+  expect(warnings.map((text) => warning !== undefined && text.endsWith(warning))).toEqual(warning ? [true] : []);
 });
 
 describe('words of the command line', () => {

@@ -182,11 +182,10 @@ describe('what this version cannot run', () => {
 forwards:
   - local: 1143
     to: imap:143
-    map: { port: 80 }
 connections: 2
 `);
 
-    expect(problems).toEqual(['5:10 `map` is not supported yet', '6:14 `connections` above 1 is not supported yet']);
+    expect(problems).toEqual(['5:14 `connections` above 1 is not supported yet']);
   });
 });
 
@@ -234,6 +233,36 @@ describe('what contradicts itself', () => {
       'a bind beyond loopback in short form',
       '  - 0.0.0.0:80 -> a:1',
       '3:5 entry 1 of `forwards` binds beyond loopback',
+    ],
+    [
+      'a mapping of what the router cannot reach',
+      '  - { relay: "localhost:80", to: "a:1", map: { port: 80 } }',
+      '3:46 `map` needs a listener that the router can reach: bind 0.0.0.0',
+    ],
+    [
+      'a mapping of what the server listens for',
+      '  - { remote: "0.0.0.0:80", to: "a:1", map: { port: 80 } }',
+      '3:45 `map` asks the router of this machine, and here the SSH server listens',
+    ],
+    [
+      'a mapping of an IPv6 listener',
+      '  - { relay: "[::]:80", to: "a:1", map: { port: 80 } }',
+      '3:41 `map` asks for a port of the IPv4 address',
+    ],
+    [
+      'a mapping of a proxy for everybody',
+      '  - { socks: "*:1080", gateway: true, map: { port: 80 } }',
+      '3:44 `map` beside a proxy needs `auth`',
+    ],
+    [
+      'a mapping of another protocol',
+      '  - { relay: "*:80", to: "a:1", map: { port: 80, protocol: udp } }',
+      '3:38 `map` says udp, and the forward is tcp',
+    ],
+    [
+      'a port of the router twice',
+      '  - { relay: "*:80", to: "a:1", map: { port: 80 } }\n  - { relay: "*:81", to: "a:1", map: { port: 80 } }',
+      '4:38 asks the router for port 80, as entry 1 of `forwards` does already',
     ],
     ['two kinds in one', '  - { local: 1, socks: 2 }', '3:5 entry 1 of `forwards` has `local` and `socks`'],
     ['no kind', '  - { to: "a:1" }', '3:5 entry 1 of `forwards` names no kind'],

@@ -1,0 +1,173 @@
+// debian: iproute2 util-linux curl nftables miniupnpd
+import { execFile } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MapStatus } from '../../src/model/status.ts';
+import { eventually } from '../support/eventually.ts';
+import { HomeRouter, OURS, OUTSIDE, ROUTER } from '../support/home-router.ts';
+import { TUNNEL, tunnelCli, type TunnelCli, type Ran } from '../support/tunnel-cli.ts';
+
+/**
+ * A machine at home, a real miniupnpd between it and the Internet, and a stranger out there who wants the page that a relay of
+ * ours leads to.
+ */
+let router: HomeRouter;
+let cli: TunnelCli;
+
+beforeEach(async () => {
+  router = await HomeRouter.create();
+  cli = await tunnelCli();
+  await servePage();
+});
+
+afterEach(async () => {
+  await tunnel('daemon', 'stop');
+  await cli[Symbol.asyncDispose]();
+  await router[Symbol.asyncDispose]();
+});
+
+async function servePage(): Promise<void> {
+  const page = "require('node:http').createServer((_, answer) => answer.end('page')).listen(8000, '127.0.0.1')";
+  router.home.start(process.execPath, '-e', page);
+  await eventually(() => router.home.listens(8000), { what: 'the page' });
+}
+
+/** The command, run at home. */
+function tunnel(...args: readonly string[]): Promise<Ran> {
+  const [command, line] = router.home.line(process.execPath, TUNNEL, ...args);
+  return new Promise((resolve) =>
+    execFile(command, line, { env: cli.home.env, cwd: cli.home.dir }, (error, stdout, stderr) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    ),
+  );
+}
+
+async function up(port = 80): Promise<Ran> {
+  const forward = `{ relay: '0.0.0.0:8080', to: '127.0.0.1:8000', name: web, allow: [0.0.0.0/0], map: { port: ${port} } }`;
+  await cli.home.profile('web', `forwards:\n  - ${forward}\n`);
+  return tunnel('up', 'web');
+}
+
+async function mapping(): Promise<MapStatus | undefined> {
+  return (await cli.status('web')).forwards[0]?.map;
+}
+
+describe.each([
+  ['PCP', {}],
+  ['UPnP', { enable_natpmp: 'no' }],
+  ['UPnP', { enable_natpmp: 'no', force_igd_desc_v1: 'yes' }],
+])('by %s %j', (way, settings) => {
+  test(
+    'a stranger reaches the relay through the port of the router, from `up` to `down`',
+    { timeout: 30_000 },
+    async () => {
+      await router.start(settings);
+
+      const ran = await up();
+
+      expect(ran.code).toBe(0);
+      expect(ran.stdout).toContain(`mapped: ${OUTSIDE}:80 (TCP)`);
+      expect(await mapping()).toMatchObject({ state: 'mapped', external: `${OUTSIDE}:80`, way, router: ROUTER });
+      expect(await router.fetch(80)).toBe('page');
+
+      expect((await tunnel('down', 'web')).code).toBe(0);
+      expect(await router.mapped()).toBe(0);
+      await expect(router.fetch(80)).rejects.toThrow(/curl/);
+    },
+  );
+});
+
+test('a lease is renewed before it ends', { timeout: 30_000 }, async () => {
+  await router.start({ max_lifetime: '4' });
+  await up();
+  const first = (await mapping())?.expiresAt ?? '';
+
+  await eventually(async () => Date.parse((await mapping())?.expiresAt ?? '') > Date.parse(first) + 4_000, {
+    withinMs: 15_000,
+    what: 'a second renewal',
+  });
+
+  expect(await router.fetch(80)).toBe('page');
+  expect((await tunnel('logs', 'web')).stdout.match(/leads 12\.34\.56\.78:80/g)).toHaveLength(1);
+});
+
+test(
+  'a router that restarted leads the port here again, as soon as the network is back',
+  { timeout: 30_000 },
+  async () => {
+    await router.start({ enable_natpmp: 'no' });
+    await up();
+    await router.stop();
+    expect(await router.mapped()).toBe(0);
+
+    await router.start({ enable_natpmp: 'no' });
+    await router.home.run('ip', 'address', 'add', '192.168.7.99/24', 'dev', 'net'); // what the machine sees of it: a change
+
+    await eventually(async () => (await router.mapped()) === 1, { withinMs: 10_000, what: 'the mapping' });
+    expect(await router.fetch(80)).toBe('page');
+    expect((await tunnel('logs', 'web')).stdout).toContain('has forgotten the mapping: asking for it again');
+  },
+);
+
+test('a port that somebody else has is another port, and said so', { timeout: 30_000 }, async () => {
+  await router.start({}, ['deny 80 0.0.0.0/0 0-65535', 'allow 0-65535 192.168.7.0/24 0-65535']);
+
+  const ran = await up();
+
+  expect(ran.stdout).toContain(`mapped: ${OUTSIDE}:81 (TCP)`);
+  expect(await router.fetch(81)).toBe('page');
+  expect((await tunnel('logs', 'web')).stdout).toContain('The router granted port 81 in place of 80');
+});
+
+test('a router that allows nothing leaves the forward up, and nobody overlooks it', { timeout: 30_000 }, async () => {
+  await router.start({ enable_natpmp: 'no', force_igd_desc_v1: 'yes' }, ['deny 0-65535 0.0.0.0/0 0-65535']);
+
+  const ran = await up();
+
+  expect(ran.code).toBe(0);
+  expect(ran.stdout).toContain('not mapped: port 80 (TCP)');
+  expect(await mapping()).toMatchObject({ state: 'failed', external: null, lastError: { code: 'ROUTER_REFUSED' } });
+  const { stdout } = await tunnel('status', 'web');
+  expect(stdout).toContain('up, not mapped');
+  expect(stdout).toContain('it does not allow this machine to (UPnP 606)');
+  expect(stdout).toContain(`port 80 (TCP) to ${OURS}:8080`);
+  expect(await router.home.run('curl', '-sS', 'http://127.0.0.1:8080/')).toBe('page');
+});
+
+test('a router that speaks none of it is told so, with what to do', { timeout: 30_000 }, async () => {
+  const ran = await up();
+
+  expect(ran.code).toBe(0);
+  expect((await mapping())?.lastError).toMatchObject({
+    code: 'ROUTER_NOT_FOUND',
+    message: `Cannot map port 80 (TCP) of the router ${ROUTER}: it does not answer by PCP, NAT-PMP, UPnP`,
+  });
+});
+
+test('after kill -9 the next start takes the mapping over', { timeout: 30_000 }, async () => {
+  await router.start();
+  await up();
+  process.kill(await cli.supervisorPid(), 'SIGKILL');
+  expect(await router.mapped()).toBe(1);
+
+  const ran = await up();
+
+  expect(ran.stdout).toContain(`mapped: ${OUTSIDE}:80 (TCP)`);
+  expect(await mapping()).toMatchObject({ way: 'PCP', external: `${OUTSIDE}:80` });
+  await tunnel('daemon', 'stop');
+  expect(await router.mapped()).toBe(0);
+});
+
+test('a router with a private address of its own is told plainly, with the remedy', { timeout: 30_000 }, async () => {
+  await router[Symbol.asyncDispose]();
+  router = await HomeRouter.create('192.168.178.20');
+  await servePage();
+  await router.start();
+
+  await up();
+
+  const { stdout } = await tunnel('status', 'web');
+  expect(stdout).toContain('not mapped');
+  expect(stdout).toContain('it has no address that the Internet can reach');
+  expect((await mapping())?.lastError).toMatchObject({ code: 'ROUTER_NOT_PUBLIC' });
+  expect((await mapping())?.lastError?.hint).toContain('double NAT');
+});
