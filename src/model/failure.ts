@@ -75,6 +75,7 @@ export const FAILURES = {
     hint: 'Another line of authorized_keys may hold this key without limits: sshd takes the first one.',
   },
   REMOTE_COMMAND: { retryable: false, exit: 1, hint: '' },
+
   // The router, asked to lead a port here: the forward itself works on without it.
   ROUTER_NOT_FOUND: {
     retryable: true,
