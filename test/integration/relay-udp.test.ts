@@ -1,10 +1,19 @@
-import { describe, expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ANY_PORT } from '../support/forward-fixture.ts';
 import { aRelay, deadUdpPort, UdpClient, UdpTarget, type RelayWishes } from '../support/relay-fixture.ts';
 
 const udp = (wishes: RelayWishes = {}): RelayWishes => ({ ...wishes, plan: { protocol: 'udp', ...wishes.plan } });
+
+/** A service that sends back what it gets, and prints its port. */
+const SILENT_TARGET = `
+  const socket = require('node:dgram').createSocket('udp4');
+  socket.on('message', (datagram, from) => socket.send(datagram, from.port, from.address));
+  socket.bind(0, '127.0.0.1', () => console.log(socket.address().port));
+`;
 
 describe('a UDP relay', () => {
   test('carries datagrams as they are, each client by a port of its own', async () => {
@@ -108,6 +117,53 @@ describe('a UDP relay', () => {
       `Target 127.0.0.1:${dead.port} answers again`,
     ]);
     expect(it.records).toMatchObject([{ end: 'TARGET_REFUSED', sentBytes: 4, receivedBytes: 0 }]);
+  });
+
+  test('round-robin leads each new client to the next target, and keeps it there', async () => {
+    const says = (name: string) => () => Buffer.from(name);
+    await using first = await UdpTarget.start(says('first'));
+    await using second = await UdpTarget.start(says('second'));
+    await using it = await aRelay(
+      [first.endpoint, second.endpoint],
+      udp({ plan: { protocol: 'udp', choose: 'round-robin' } }),
+    );
+
+    const heard: string[][] = [];
+    for (let number = 0; number < 4; number += 1) {
+      using client = new UdpClient(it.port);
+      for (const words of ['once', 'twice']) {
+        client.send(words);
+        await eventually(() => client.heard.length === (words === 'once' ? 1 : 2));
+      }
+      heard.push([...client.heard]);
+    }
+
+    expect(heard).toEqual([
+      ['first', 'first'],
+      ['second', 'second'],
+      ['first', 'first'],
+      ['second', 'second'],
+    ]);
+  });
+
+  test('a target that reads nothing costs no memory, and is heard again once it reads', async () => {
+    const target = spawn(process.execPath, ['-e', SILENT_TARGET], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void target.kill('SIGKILL'));
+    const [said] = (await once(target.stdout, 'data')) as [Buffer];
+    await using it = await aRelay([{ ...ANY_PORT, port: Number(said) }], udp());
+    using client = new UdpClient(it.port);
+    client.send('are you there?');
+    await eventually(() => client.heard.length === 1);
+    target.kill('SIGSTOP');
+    const before = process.memoryUsage().rss;
+
+    const datagram = 'x'.repeat(32 * 1024);
+    for (let number = 0; number < 4_096; number += 1) await client.sent(datagram);
+    const grownMb = (process.memoryUsage().rss - before) / 1e6;
+    target.kill('SIGCONT');
+
+    expect(grownMb).toBeLessThan(64); // of 134 MB that were sent
+    await eventually(() => (client.send('and now?'), client.heard.includes('and now?')));
   });
 
   test('tells the target who is calling, in each datagram', async () => {

@@ -133,6 +133,13 @@ export class UdpClient {
     this.#socket.send(text, this.#to, this.#host);
   }
 
+  /** As `send`, and resolves once the system has taken it. */
+  sent(text: string): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#socket.send(text, this.#to, this.#host, (error) => (error === null ? resolve() : reject(error))),
+    );
+  }
+
   /** The socket's own port, once it has sent something. */
   get port(): number {
     return this.#socket.address().port;

@@ -1,0 +1,91 @@
+/** `tunnel` and what it is compared with, for each kind of forward beside the local one. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { connect } from 'node:net';
+import { eventually } from '../support/eventually.ts';
+import { descendants, freePort } from '../support/sshd.ts';
+import { tempHome, viaSshd } from '../support/temp-home.ts';
+import type { Contestant, Course } from './contestants.ts';
+
+export type Kind = 'relay' | 'remote' | 'socks';
+
+/** `tunnel` in the foreground with one forward of the kind, to the course's target. */
+export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }: Course): Promise<Contestant> {
+  const home = await tempHome();
+  const port = await freePort();
+  const target = `127.0.0.1:${targetPort}`;
+  const forward = {
+    relay: `{ relay: "127.0.0.1:${port}", to: "${target}" }`,
+    remote: `{ remote: "127.0.0.1:${port}", to: "${target}" }`,
+    socks: `{ socks: "127.0.0.1:${port}" }`,
+  }[kind];
+  const via =
+    kind === 'relay' ? '' : `${viaSshd(sshd, sshPort)}${cipher === undefined ? '' : `    ciphers: [${cipher}]\n`}`;
+  const limits = 'limits: { connections: 10000, perClient: 10000 }\n';
+  await home.profile('bench', `${via}${limits}forwards:\n  - ${forward}\n`);
+  const words = ['bin/tunnel.js', 'up', 'bench', '--foreground', '--quiet'];
+  return running('tunnel', port, start(process.execPath, words, home.env), () => home.remove());
+}
+
+/** `ssh -R` or `ssh -D`, by the same login and cipher. */
+export async function sshOf(
+  kind: 'remote' | 'socks',
+  { sshd, sshPort, targetPort, cipher }: Course,
+): Promise<Contestant> {
+  const port = await freePort();
+  const bind = `127.0.0.1:${port}`;
+  const flag = kind === 'socks' ? ['-D', bind] : ['-R', `${bind}:127.0.0.1:${targetPort}`];
+  const words = [
+    ...['-N', '-F', 'none', '-i', sshd.identityFile, '-o', 'IdentityAgent=none', '-o', 'ExitOnForwardFailure=yes'],
+    ...(cipher === undefined ? [] : ['-o', `Ciphers=${cipher}`]),
+    ...['-o', `UserKnownHostsFile=${sshd.knownHostsFile}`, '-o', 'BatchMode=yes'],
+    ...[...flag, '-p', String(sshPort), `${sshd.user}@127.0.0.1`],
+  ];
+  return running(`ssh ${flag[0] ?? ''}`, port, start('ssh', words));
+}
+
+/** The target itself, with nothing between. */
+export function plainTcp({ targetPort }: Course): Promise<Contestant> {
+  return Promise.resolve({
+    name: 'plain TCP',
+    port: targetPort,
+    pids: () => Promise.resolve([]),
+    stop: () => Promise.resolve(),
+  });
+}
+
+/** One process a connection: `socat TCP-LISTEN,fork`. */
+export async function socat({ targetPort }: Course): Promise<Contestant> {
+  const port = await freePort();
+  const listen = `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay`;
+  return running('socat', port, start('socat', [listen, `TCP:127.0.0.1:${targetPort},nodelay`]));
+}
+
+function start(program: string, words: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
+  return spawn(program, words, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+async function running(
+  name: string,
+  port: number,
+  child: ChildProcess,
+  cleanUp: () => Promise<void> = () => Promise.resolve(),
+): Promise<Contestant> {
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${name} did not start`);
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  await eventually(() => listens(port), { withinMs: 20_000, what: `${name} on port ${port}` });
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await exited;
+    await cleanUp();
+  };
+  return { name, port, pids: async () => [pid, ...(await descendants(pid))], stop };
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}

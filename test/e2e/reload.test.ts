@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { ask, echoes, talking } from '../support/clients.ts';
+import { freePort, startSshd } from '../support/sshd.ts';
+import { echo, TcpTarget } from '../support/tcp-target.ts';
+import { viaSshd } from '../support/temp-home.ts';
+import { tunnelCli } from '../support/tunnel-cli.ts';
+
+test(
+  'a reload keeps what is open through every kind of forward, and so does a restart',
+  { timeout: 40_000 },
+  async () => {
+    await using target = await TcpTarget.start(echo);
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const [to, back] = [`127.0.0.1:${target.port}`, await freePort()];
+    const forwards = [
+      `{ local: 127.0.0.1:auto, to: "${to}" }`,
+      `{ remote: "127.0.0.1:0", to: "${to}" }`,
+      `{ trigger: 127.0.0.1:auto, to: "${to}", opens: [ { remote: "127.0.0.1:${back}", to: "client:${target.port}" } ] }`,
+      `{ relay: 127.0.0.1:auto, to: "${to}" }`,
+    ];
+    const write = (more: readonly string[]): Promise<string> =>
+      cli.home.profile(
+        't',
+        `${viaSshd(sshd)}forwards:\n${[...forwards, ...more].map((one) => `  - ${one}\n`).join('')}`,
+      );
+    await write([]);
+    await cli.ok('up', 't');
+    const ports = await Promise.all(forwards.map((_, index) => cli.port('t', index)));
+    const open = await Promise.all([...ports.map((port) => talking(port))]);
+    open.push(await talking(back)); // open since the trigger is used
+
+    await write([`127.0.0.1:auto -> ${to}`]);
+    await cli.ok('reload', 't');
+    for (const socket of open) await echoes(socket, 'after the reload\n');
+    const logins = sshd.logins;
+    const added = await ask(await cli.port('t', 4), 'the new one');
+    await cli.ok('restart', 't');
+    await cli.becomes('t', 'up');
+    for (const socket of open) await echoes(socket, 'after the restart\n');
+
+    expect([logins, sshd.logins, added]).toEqual([1, 2, 'the new one']);
+    expect(await Promise.all(forwards.map((_, index) => cli.port('t', index)))).toEqual(ports);
+    for (const socket of open) socket.destroy();
+  },
+);
