@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Endpoint } from '../model/endpoint.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { ForwardPlan, SocksForwardPlan } from '../model/plan.ts';
 import type { Dial } from './dial.ts';
 import type { Forward, ForwardContext } from './forward-context.ts';
 import { ListeningForward } from './listening-forward.ts';
-import { proxyTarget } from './negotiate.ts';
+import { isPermitted, proxyTarget, type ProxyRules } from './negotiate.ts';
 import { ProxyLogin } from './proxy-login.ts';
 import { tcpRelay } from './relay.ts';
 import { fixedTarget, type Route } from './route.ts';
@@ -34,7 +35,9 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
     case 'remote':
       return new ServerForward(plan, { label, probed: plan.target, goal: plan.target }, context);
     case 'remote-socks': {
-      const { negotiate, ...ready } = proxy(plan, context);
+      const { permit } = plan;
+      const permits = permit === null ? null : (target: Endpoint) => isPermitted(permit, target);
+      const { negotiate, ...ready } = proxy(plan, context, permits);
       return new ServerForward(plan, { label, probed: plan.expectAt, goal: negotiate, ...ready }, context);
     }
     case 'relay':
@@ -47,12 +50,13 @@ export function createForward(plan: ForwardPlan, context: ForwardContext): Forwa
 function proxy(
   { auth }: Pick<SocksForwardPlan, 'auth'>,
   { clock, proxyPassword }: ForwardContext,
+  permits: ProxyRules['permits'] = null,
 ): Pick<Route, 'ready' | 'negotiate'> {
-  if (auth === null) return { negotiate: proxyTarget({ clock, login: null }) };
+  if (auth === null) return { negotiate: proxyTarget({ clock, login: null, permits }) };
   const login = new ProxyLogin({ user: auth, clock, password: proxyPassword(auth) });
   return {
     ready: () => login.ready(),
-    negotiate: proxyTarget({ clock, login: (credentials) => login.admits(credentials) }),
+    negotiate: proxyTarget({ clock, login: (credentials) => login.admits(credentials), permits }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import { readProxy } from '../socks/codec.ts';
 import type { Credentials, Stage, Step } from '../socks/step.ts';
@@ -15,6 +16,21 @@ export interface ProxyRules {
   readonly clock: Clock;
   /** Judges what a client says of itself; null asks nobody. */
   readonly login: ((credentials: Credentials) => Promise<boolean>) | null;
+  /** Judges where a client wants to go; null lets it go anywhere. */
+  readonly permits: ((target: Endpoint) => boolean) | null;
+}
+
+/**
+ * Whether one of these allows the target: `HOST:PORT`, `*` for any of either. Names are compared as they are asked for,
+ * and never looked up (ssh_config(5), PermitRemoteOpen).
+ */
+export function isPermitted(permit: readonly string[], target: Endpoint): boolean {
+  if (target.kind !== 'tcp') return false;
+  return permit.some((one) => {
+    const at = one.lastIndexOf(':');
+    const [host, port] = [one.slice(0, at).replace(/^\[(.*)\]$/, '$1'), one.slice(at + 1)];
+    return (host === '*' || host === target.host) && (port === '*' || Number(port) === target.port);
+  });
 }
 
 /** The client names its target itself, by SOCKS or HTTP CONNECT, and is told in its protocol what became of it. */
@@ -29,6 +45,11 @@ export function proxyTarget(rules: ProxyRules): Negotiate {
     if (signal.aborted) aborted();
     try {
       const { target, protocol } = await converse(client, rules, limit.signal);
+      if (rules.permits?.(target) === false) {
+        const why = `it asked for ${formatEndpoint(target)}, which PermitRemoteOpen does not allow`;
+        client.write(deniedReply(protocol, 'TARGET_PROHIBITED', why));
+        throw refused(why);
+      }
       return {
         target,
         opened: () => client.write(grantedReply(protocol)),

@@ -180,6 +180,8 @@ export interface RemoteSocksForwardPlan extends ListenerPlan {
   readonly kind: 'remote-socks';
   readonly auth: string | null;
   readonly expectAt: Endpoint | null;
+  /** The only targets, `HOST:PORT` each, `*` for any of either (PermitRemoteOpen); null is no bound. */
+  readonly permit: readonly string[] | null;
 }
 
 export interface TriggerForwardPlan extends ListenerPlan {

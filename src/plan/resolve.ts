@@ -31,7 +31,7 @@ export function resolvePlan(profile: Profile, chain: HopChain, facts: ResolveFac
     const fromHop = new Origins(origins, ['hops', index], ['via', hop.via], hop.settings, hop.jumpOf);
     return orProblem(() => [resolveHop(hop, facts, fromHop)], ['via', hop.via], problems);
   });
-  const forwards = namedForwards(profile);
+  const forwards = namedForwards(profile, chain.hops.at(-1)?.settings.permitRemoteOpen ?? null);
   noteForwards(profile.forwards, forwards, from);
   if (problems.length > 0) return { ok: false, problems };
   return {
@@ -171,16 +171,22 @@ function credentialName(path: string, env: ResolveFacts['local']['env']): string
 }
 
 /** Gives every forward a name of its own. */
-function namedForwards({ forwards: specs, timeouts }: Profile): ForwardPlan[] {
+function namedForwards({ forwards: specs, timeouts }: Profile, permit: readonly string[] | null): ForwardPlan[] {
   const taken = new Set(specs.map(({ name }) => name).filter((name) => name !== undefined));
   return specs.map((spec) => {
     const name = spec.name ?? freeName(spec, taken);
     taken.add(name);
-    return forwardPlan(spec, name, timeouts?.connectMs ?? DEFAULTS.timeouts.connectMs);
+    return forwardPlan(spec, name, { connectMs: timeouts?.connectMs ?? DEFAULTS.timeouts.connectMs, permit });
   });
 }
 
-function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): ForwardPlan {
+interface ForwardRules {
+  readonly connectMs: number;
+  /** PermitRemoteOpen of the server. */
+  readonly permit: readonly string[] | null;
+}
+
+function forwardPlan(spec: ForwardSpec, name: string, { connectMs, permit }: ForwardRules): ForwardPlan {
   const { bind, allow = null, expect = null, clients = 'many' } = spec;
   const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients, ...mapOf(spec) };
   switch (spec.kind) {
@@ -188,8 +194,9 @@ function forwardPlan(spec: ForwardSpec, name: string, connectMs: number): Forwar
     case 'remote':
       return { kind: spec.kind, ...listener, target: spec.target };
     case 'socks':
-    case 'remote-socks':
       return { kind: spec.kind, ...listener, auth: spec.auth ?? null, expectAt: spec.expectAt ?? null };
+    case 'remote-socks':
+      return { kind: spec.kind, ...listener, auth: spec.auth ?? null, expectAt: spec.expectAt ?? null, permit };
     case 'relay':
       return {
         kind: spec.kind,

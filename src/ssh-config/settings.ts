@@ -39,6 +39,8 @@ export interface SshSettings {
   readonly preferredAuthentications: readonly string[] | null;
   /** Methods that are switched off, BatchMode included. */
   readonly refusedMethods: readonly string[];
+  /** The only targets of a SOCKS proxy on the server, `HOST:PORT` each, `*` for any of either; null is no bound. */
+  readonly permitRemoteOpen: readonly string[] | null;
   /** Forwards by ssh_config's words, for `import` and `tunnel ssh`; a profile never takes them over by itself. */
   readonly forwards: {
     readonly local: readonly string[];
@@ -95,15 +97,16 @@ export function readSettings(source: SshSettings['source'], said: OptionValues, 
     macs: options.list('macs'),
     kex: options.list('kexalgorithms'),
     hostKeyAlgorithms: options.list('hostkeyalgorithms'),
-    serverAliveSeconds: seconds(options.one('serveraliveinterval')),
+    serverAliveSeconds: secondsOf(options.one('serveraliveinterval')),
     serverAliveCountMax: options.number('serveralivecountmax', 1, 1000),
-    connectTimeoutSeconds: seconds(options.one('connecttimeout')),
+    connectTimeoutSeconds: secondsOf(options.one('connecttimeout')),
     addressFamily: family(options.one('addressfamily')),
     bindAddress: options.unlessNone('bindaddress'),
     compression: options.flag('compression'),
     ...rekey(options.one('rekeylimit')),
     preferredAuthentications: options.list('preferredauthentications'),
     refusedMethods: refusedMethods(options),
+    permitRemoteOpen: permitted(options.words('permitremoteopen')),
     forwards: {
       local: options.many('localforward') ?? [],
       remote: options.many('remoteforward') ?? [],
@@ -119,7 +122,7 @@ const HONOURED = new Set(
   userknownhostsfile globalknownhostsfile stricthostkeychecking hashknownhosts updatehostkeys revokedhostkeys casignaturealgorithms ciphers macs kexalgorithms
   hostkeyalgorithms serveraliveinterval serveralivecountmax connecttimeout addressfamily bindaddress compression rekeylimit
   preferredauthentications pubkeyauthentication passwordauthentication kbdinteractiveauthentication
-  challengeresponseauthentication batchmode localforward remoteforward dynamicforward`.split(/\s+/),
+  challengeresponseauthentication batchmode localforward remoteforward dynamicforward permitremoteopen`.split(/\s+/),
 );
 
 /** About sessions, terminals, sharing and logs, or how ssh reads its own file: a tunnel is the same without them. */
@@ -128,7 +131,7 @@ const IRRELEVANT = new Set(
   canonicalizepermittedcnames channeltimeout clearallforwardings controlmaster controlpath controlpersist
   enableescapecommandline escapechar exitonforwardfailure fingerprinthash forkafterauthentication forwardagent forwardx11
   forwardx11timeout forwardx11trusted gatewayports ignoreunknown include ipqos logverbose loglevel match nohostauthenticationforlocalhost
-  numberofpasswordprompts obscurekeystroketiming permitlocalcommand localcommand permitremoteopen refuseconnection
+  numberofpasswordprompts obscurekeystroketiming permitlocalcommand localcommand refuseconnection
   remotecommand requesttty sendenv sessiontype setenv stdinnull streamlocalbindmask streamlocalbindunlink syslogfacility tag
   tcpkeepalive tunnel tunneldevice versionaddendum visualhostkey xauthlocation gssapidelegatecredentials gssapikexalgorithms
   gssapirenewalforcesrekey gssapitrustdns gssapikeyexchange gssapiserveridentity gssapiclientidentity connectionattempts checkhostip
@@ -229,6 +232,12 @@ export function splitWords(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
 }
 
+/** `any` is no bound, `none` no target at all. */
+function permitted(words: readonly string[] | null): readonly string[] | null {
+  if (words === null || words.some((word) => word.toLowerCase() === 'any')) return null;
+  return words.filter((word) => word.toLowerCase() !== 'none');
+}
+
 function strictness(value: string | null): SshSettings['strictHostKeyChecking'] {
   switch (value?.toLowerCase()) {
     case 'yes':
@@ -259,7 +268,7 @@ function family(value: string | null): SshSettings['addressFamily'] {
 }
 
 /** Times of ssh_config: `90`, `1m30s`, `none` (sshd_config(5), TIME FORMATS). Nothing, none and 0 are null. */
-function seconds(value: string | null): number | null {
+export function secondsOf(value: string | null): number | null {
   if (value === null || !/^(?:\d+[smhdw]?)+$/i.test(value)) return null;
   const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
   const total = [...value.matchAll(/(\d+)([smhdw]?)/gi)].reduce(
@@ -275,7 +284,7 @@ function rekey(value: string | null): Pick<SshSettings, 'rekeyBytes' | 'rekeySec
   const match = /^(\d+)([KMG]?)$/i.exec(amount);
   const scale: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
   const bytes = match === null ? 0 : Number(match[1]) * (scale[match[2]?.toUpperCase() ?? ''] ?? 1);
-  return { rekeyBytes: bytes === 0 ? null : bytes, rekeySeconds: seconds(time) };
+  return { rekeyBytes: bytes === 0 ? null : bytes, rekeySeconds: secondsOf(time) };
 }
 
 /** Settings of a host about which nothing is read: `sshConfig: none`. */

@@ -1,6 +1,8 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
@@ -45,11 +47,25 @@ function hold(cli: TunnelCli, ...args: readonly string[]): AsyncDisposable & { r
   };
 }
 
-async function said(port: number, text: string): Promise<string> {
-  const socket = await eventually(() => client(port));
+async function said(where: number | string, text: string): Promise<string> {
+  const socket =
+    typeof where === 'number' ? await eventually(() => client(where)) : connect({ path: where, allowHalfOpen: true });
   const read = transcript(socket);
   socket.end(text);
   return (await read).text;
+}
+
+const [GRANTED, PROHIBITED] = [0, 2];
+
+/** What a SOCKS5 proxy answers to a wish for a port of this machine (RFC 1928 section 6). */
+async function socksReply(proxy: number, port: number): Promise<number> {
+  const socket = await client(proxy);
+  socket.write(Buffer.from([5, 1, 0]));
+  await once(socket, 'data');
+  socket.write(Buffer.from([5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255]));
+  const [reply] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return reply[1] ?? -1;
 }
 
 test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words', async () => {
@@ -166,6 +182,74 @@ test('-R has the server listen before -f returns; a port that is taken there end
 
   expect([started.code, answer, chosen.code, second]).toEqual([0, 'hello', 0, 'again']);
   expect([ours.code, ours.stderr]).toEqual([theirs.code, theirs.stderr.replaceAll('\r', '')]);
+});
+
+test('-L and -R lead between ports and unix sockets, every way round', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const socket = (name: string): string => join(cli.home.dir, name);
+  const echoing = createServer({ allowHalfOpen: true }, (client) => void client.pipe(client));
+  echoing.listen(socket('echo'));
+  await once(echoing, 'listening');
+  const [there, here] = [await freePort(), await freePort()];
+  const tcp = `127.0.0.1:${target.port}`;
+
+  const started = await cli.run(
+    ...['ssh', ...withKey(sshd), '-fNMS', socket('ctl'), '-o', 'ExitOnForwardFailure=yes'],
+    ...['-L', `${socket('l1')}:${tcp}`, '-L', `${socket('l2')}:${socket('echo')}`, '-L', `${here}:${socket('echo')}`],
+    ...['-R', `${socket('r1')}:${tcp}`, '-R', `${socket('r2')}:${socket('echo')}`, '-R', `${there}:${socket('echo')}`],
+    server(sshd),
+  );
+  const ways = [socket('l1'), socket('l2'), here, socket('r1'), socket('r2'), there];
+  const answers = await Promise.all(ways.map((way) => said(way, 'hello')));
+  await cli.run('ssh', '-F', 'none', '-S', socket('ctl'), '-O', 'exit', 'host');
+  echoing.close();
+
+  expect([started.code, started.stderr]).toEqual([0, '']);
+  expect(answers).toEqual(ways.map(() => 'hello'));
+});
+
+test('PermitRemoteOpen bounds where a SOCKS proxy on the server leads, one that -O adds too', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using open = await TcpTarget.start(echo);
+  let strangers = 0;
+  await using closed = await TcpTarget.start((socket) => {
+    strangers++;
+    echo(socket);
+  });
+  const [first, second] = [await freePort(), await freePort()];
+  const ctl = join(cli.home.dir, 'ctl');
+
+  const started = await cli.run(
+    ...['ssh', ...withKey(sshd), '-fNMS', ctl, '-o', `PermitRemoteOpen=web:80 127.0.0.1:${open.port}`],
+    ...['-R', `127.0.0.1:${first}`, server(sshd)],
+  );
+  await cli.run('ssh', '-F', 'none', '-S', ctl, '-O', 'forward', '-R', `127.0.0.1:${second}`, 'host');
+  const replies: number[] = [];
+  for (const proxy of [first, second])
+    for (const target of [open, closed]) replies.push(await socksReply(proxy, target.port));
+  await cli.run('ssh', '-F', 'none', '-S', ctl, '-O', 'exit', 'host');
+
+  expect(started.code).toBe(0);
+  expect(replies).toEqual([GRANTED, PROHIBITED, GRANTED, PROHIBITED]);
+  expect(strangers).toBe(0);
+});
+
+test('with ControlPersist a master goes to the background by itself, and leaves once it was unused for so long', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using target = await TcpTarget.start(echo);
+  const port = await freePort();
+  const ctl = join(cli.home.dir, 'ctl');
+  const forward = ['-L', `127.0.0.1:${port}:127.0.0.1:${target.port}`, server(sshd)];
+
+  const started = await cli.run('ssh', ...withKey(sshd), '-NM', '-S', ctl, '-o', 'ControlPersist=1', ...forward);
+  const answer = await said(port, 'hello');
+  await eventually(() => !existsSync(ctl));
+
+  expect([started, answer]).toEqual([{ code: 0, stdout: '', stderr: '' }, 'hello']);
 });
 
 test('a busy port is told in the words of ssh, and ends it where ExitOnForwardFailure says so', async () => {

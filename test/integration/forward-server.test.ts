@@ -264,7 +264,7 @@ describe('a proxy on the server', () => {
   test('asks its clients for the password that is kept, and serves nobody without', async () => {
     await using target = await TcpTarget.start(echo);
     const proxyPassword = (user: string) => keptPassword(user, new Secret('open sesame'));
-    const plan = { ...aSocksPlan({ auth: 'alice' }), kind: 'remote-socks' as const };
+    const plan = { ...aSocksPlan({ auth: 'alice' }), kind: 'remote-socks' as const, permit: null };
     await using it = await listening(plan, { proxyPassword });
     const [right, wrong, none] = [await from(it, FIRST), await from(it, SECOND), await from(it, THIRD)];
 
@@ -283,7 +283,7 @@ describe('a proxy on the server', () => {
 
   test('without the password that it should ask for it does not listen at all, and says how to keep one', async () => {
     const carrier = new ListeningCarrier();
-    const it = forwardOf({ ...aSocksPlan({ auth: 'alice' }), kind: 'remote-socks' }, { carrier });
+    const it = forwardOf({ ...aSocksPlan({ auth: 'alice' }), kind: 'remote-socks', permit: null }, { carrier });
 
     await it.forward.start();
 

@@ -129,7 +129,7 @@ describe('forwards of ssh_config count', () => {
     const silent = sessionRules(settingsOf(''), read('-N host'));
     const said = sessionRules(
       settingsOf(
-        'exitonforwardfailure yes\nconnectionattempts 3\nbatchmode yes\nstricthostkeychecking true\ncontrolpath /c\ncontrolmaster auto',
+        'exitonforwardfailure yes\nconnectionattempts 3\nbatchmode yes\nstricthostkeychecking true\ncontrolpath /c\ncontrolmaster auto\ncontrolpersist 10m',
       ),
       read('-N host'),
     );
@@ -141,6 +141,7 @@ describe('forwards of ssh_config count', () => {
       strictHostKeys: false,
       controlPath: null,
       master: false,
+      persistMs: null,
     });
     expect(said).toEqual({
       exitOnForwardFailure: true,
@@ -149,7 +150,17 @@ describe('forwards of ssh_config count', () => {
       strictHostKeys: true,
       controlPath: '/c',
       master: true,
+      persistMs: 600_000,
     });
+  });
+
+  test.each([
+    ['no', null],
+    ['yes', Infinity],
+    ['0', Infinity],
+    ['90', 90_000],
+  ])('ControlPersist %s lets a master live unused for %s ms', (value, ms) => {
+    expect(sessionRules(settingsOf(`controlpersist ${value}`), read('-N host')).persistMs).toBe(ms);
   });
 });
 

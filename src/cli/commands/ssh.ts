@@ -62,11 +62,16 @@ async function perform(
   if (command.saveAs !== null && parent === undefined) await saveCommand(command.saveAs, words, say, context);
   if (!command.quiet) for (const warning of plan.warnings) if (!isWrongHere(warning)) say(warning);
   const ask = parent?.ask ?? askOnTerminal({ ...rules, say });
-  if (command.background && parent === undefined) {
+  if ((command.background || persists(command, rules)) && parent === undefined) {
     return runInBackground(process.argv.slice(1), { say, ask, signal: context.signal });
   }
   const debug = (line: string): void => (command.verbosity > 0 ? say(`debug1: ${line}`) : undefined);
   return hold(command, adHoc, rules, controlPath, { say, debug, ask, parent }, context);
+}
+
+/** ControlPersist: a master goes to the background by itself once it is logged in, as ssh's does. */
+function persists({ stdio, action }: SshCommand, { master, controlPath, persistMs }: SessionRules): boolean {
+  return master && controlPath !== null && persistMs !== null && stdio === null && action === 'forward';
 }
 
 interface Talk extends Pick<SessionTalk, 'say' | 'debug'> {
@@ -93,14 +98,19 @@ async function hold(
     if (command.action === 'login') return 0;
     const complete = await session.openForwards();
     if (!complete && rules.exitOnForwardFailure) return FAILED;
-    if (rules.master && controlPath !== null) await becomeMaster(controlPath, session, exit, talk.say, context);
+    if (rules.master && controlPath !== null) {
+      const permit = adHoc.settings.permitRemoteOpen;
+      await becomeMaster(controlPath, { session, exit, permit, say: talk.say }, context);
+    }
     parent?.ready();
     if (command.stdio !== null) {
       const ends = { input: process.stdin, output: process.stdout, closed: () => closeSync(1) };
       return await session.pipe(command.stdio, ends);
     }
     const asked = new Promise<'exit'>((resolve) => exit.signal.addEventListener('abort', () => resolve('exit')));
-    const ending = await Promise.race([session.lost(), asked]);
+    const ends: Promise<TunnelError | 'exit'>[] = [session.lost(), asked];
+    if (parent !== undefined && persists(command, rules)) ends.push(session.unused(rules.persistMs ?? Infinity));
+    const ending = await Promise.race(ends);
     if (ending === 'exit') return 0;
     session.explain(ending);
     return FAILED;
@@ -117,17 +127,20 @@ async function hold(
 /** Control sockets that this process made, and takes away with itself. */
 const mine = new Set<string>();
 
-async function becomeMaster(
-  path: string,
-  session: SshSession,
-  exit: AbortController,
-  say: (line: string) => void,
-  context: Context,
-): Promise<void> {
+interface Master {
+  readonly session: SshSession;
+  readonly exit: AbortController;
+  /** PermitRemoteOpen */
+  readonly permit: readonly string[] | null;
+  readonly say: (line: string) => void;
+}
+
+async function becomeMaster(path: string, { session, exit, permit, say }: Master, context: Context): Promise<void> {
   try {
     await serveMux(path, {
       forward: async (spec) => {
-        const plan = await forwardPlan(spec, context);
+        const plain = await forwardPlan(spec, context);
+        const plan = plain.kind === 'remote-socks' ? { ...plain, permit } : plain;
         const error = await session.open(plan);
         if (error !== null) throw error;
         const choosesPort = spec.kind === 'remote' && spec.bind.kind === 'tcp' && spec.bind.port === 0;

@@ -5,7 +5,7 @@ import {
   type ForwardSpec,
 } from '../../model/forward-spec.ts';
 import { TunnelError } from '../../model/failure.ts';
-import type { SshSettings } from '../../ssh-config/settings.ts';
+import { secondsOf, type SshSettings } from '../../ssh-config/settings.ts';
 import type { SshCommand } from './command-line.ts';
 
 /** What only `tunnel ssh` heeds of ssh_config and the command line. */
@@ -20,6 +20,11 @@ export interface SessionRules {
   /** Where the control socket is, tokens unexpanded; null is nowhere. */
   readonly controlPath: string | null;
   readonly master: boolean;
+  /**
+   * A master stays in the background, and goes once nobody has used it for so long; Infinity is never, null stays in the
+   * foreground for as long as it is not ended.
+   */
+  readonly persistMs: number | null;
 }
 
 /** Reads the rules; what is not said is as ssh has it by default. */
@@ -35,7 +40,15 @@ export function sessionRules({ said }: SshSettings, command: SshCommand): Sessio
     strictHostKeys: yes('stricthostkeychecking'),
     controlPath: path === '' || /^none$/i.test(path) ? null : path,
     master: command.master || /^(?:yes|true|auto|ask|autoask)$/i.test(one('controlmaster')),
+    persistMs: persistMs(one('controlpersist')),
   };
+}
+
+/** `yes` and 0 are for ever (ssh_config(5), ControlPersist). */
+function persistMs(value: string): number | null {
+  if (value === '' || /^(?:no|false)$/i.test(value)) return null;
+  const seconds = /^(?:yes|true)$/i.test(value) ? null : secondsOf(value);
+  return seconds === null ? Infinity : seconds * 1000;
 }
 
 /** All forwards: those of the command line, then ssh_config's; `ClearAllForwardings` and -W leave none of either. */
@@ -47,13 +60,6 @@ export function allForwards(command: SshCommand, { said, forwards }: SshSettings
   const dynamic = forwards.dynamic
     .filter((text) => !forwards.local.some((other) => isUnixTwin(text, other)))
     .map((text) => parseDynamicForward(asOption(text)) ?? unreadable('DynamicForward', text));
-  const permitted = said.get('permitremoteopen')?.[0] ?? 'any';
-  if (permitted !== 'any' && [...command.forwards, ...remote].some(({ kind }) => kind === 'remote-socks')) {
-    throw new TunnelError(
-      'NOT_SUPPORTED',
-      `Cannot keep PermitRemoteOpen ${permitted}: a remote SOCKS forward leads anywhere`,
-    );
-  }
   const everywhere = /^(?:yes|true)$/i.test(said.get('gatewayports')?.[0] ?? '');
   return [...command.forwards, ...local, ...remote, ...dynamic].map((spec) => (everywhere ? opened(spec) : spec));
 }

@@ -24,6 +24,9 @@ export interface SessionTalk {
 type Carrier = ReturnType<Engine['makeCarrier']>;
 type Forward = ReturnType<Engine['makeForward']>;
 
+/** How exactly ControlPersist is kept. */
+const LOOK_MS = 500;
+
 /** ssh's own code for every failure of its own. */
 export const FAILED = 255;
 
@@ -143,6 +146,26 @@ export class SshSession {
       return phase !== 'up';
     });
     return reason ?? new TunnelError('CONNECTION_LOST', 'Connection closed');
+  }
+
+  /** ControlPersist: resolves once no forward has carried a connection for so long. Never where that is Infinity. */
+  unused(forMs: number): Promise<'exit'> {
+    return new Promise((resolve) => {
+      if (forMs === Infinity) return;
+      let seen = 0;
+      let sinceMs = performance.now();
+      const look = (): void => {
+        const facts = [...this.#forwards.values()].map((forward) => forward.facts);
+        const total = facts.reduce((sum, { totalConnections }) => sum + totalConnections, 0);
+        if (total !== seen || facts.some(({ openConnections }) => openConnections > 0)) sinceMs = performance.now();
+        seen = total;
+        if (performance.now() - sinceMs < forMs) return;
+        clearInterval(timer);
+        resolve('exit');
+      };
+      const timer = setInterval(look, Math.min(LOOK_MS, forMs));
+      timer.unref();
+    });
   }
 
   /** Says why, in ssh's words. */

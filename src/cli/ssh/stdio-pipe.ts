@@ -15,8 +15,16 @@ export interface StdioEnds {
  */
 export function pipeStdio(channel: Channel, { input, output, closed }: StdioEnds): Promise<TunnelError | undefined> {
   return new Promise((resolve) => {
+    // Told by ourselves: process.stdout forgets that it has ended where it is a file (its dummy destroy begins it anew).
+    const end = { begun: false, done: false, then: (): void => undefined };
     const endOutput = (): void => {
-      if (!output.writableEnded) output.end(closed);
+      if (end.begun) return;
+      end.begun = true;
+      output.end(() => {
+        end.done = true;
+        closed();
+        end.then();
+      });
     };
     output.on('drain', () => channel.resume());
     output.on('error', () => channel.abort()); // nobody reads any more
@@ -30,8 +38,8 @@ export function pipeStdio(channel: Channel, { input, output, closed }: StdioEnds
       drain: () => void input.resume(),
       closed: (error) => {
         input.pause();
-        if (output.writableFinished || output.destroyed) return resolve(error);
-        output.once('finish', () => resolve(error));
+        if (end.done || output.destroyed) return resolve(error);
+        end.then = () => resolve(error);
         output.once('error', () => resolve(error));
         endOutput();
       },
