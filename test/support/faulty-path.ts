@@ -1,4 +1,5 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
+import { resetOrDestroy } from '../../src/forward/reset.ts';
 import { PathLane, type PathRules } from './path-lane.ts';
 
 /** A connection through the path: towards its client, towards its server. */
@@ -163,8 +164,8 @@ export class FaultyPath {
 }
 
 function cut({ near, far }: Pair): void {
-  near.resetAndDestroy();
-  far.resetAndDestroy();
+  resetOrDestroy(near);
+  resetOrDestroy(far);
 }
 
 export async function faultyPath(targetPort: number): Promise<FaultyPath> {
