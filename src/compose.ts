@@ -9,14 +9,17 @@ import { ensurePrivateFolder } from './files/private-folder.ts';
 import { listProfiles, readProfileText } from './files/profiles.ts';
 import { StateFile } from './files/state.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
+import { ListeningSockets } from './forward/listening-sockets.ts';
 import type { Dial } from './link/transport.ts';
 import { TunnelError } from './model/failure.ts';
+import { NOTHING_UNLOCKED, type Estate } from './model/handover.ts';
 import type { PortMapper } from './model/mapping.ts';
 import type { Plan } from './model/plan.ts';
 import { EventLog } from './observe/log.ts';
 import type { ReadSecret } from './secrets/read.ts';
 import { parseProfile } from './profile/parse.ts';
 import { bindConflicts } from './plan/conflicts.ts';
+import type { KeyRing } from './ssh/key-ring.ts';
 import type { NoteLevel, SupervisorDeps } from './supervisor/deps.ts';
 import { TunnelSupervisor } from './supervisor/supervisor.ts';
 
@@ -30,6 +33,8 @@ export interface ComposeOptions {
   readonly paths?: Paths;
   /** Shown by `snapshot`. Default: the package's own. */
   readonly version?: string;
+  /** What a supervisor before this one has left. Default: nothing. */
+  readonly estate?: Estate;
   /** Keep the log file in the state folder. Default: true. */
   readonly log?: boolean;
 }
@@ -46,7 +51,14 @@ export function compose({
   const notes = new Notes();
   const secrets = lazily(() => loadSecrets(paths, env, (message) => notes.say('warn', message)));
   const mapper = lazily(() => loadMapper(paths, (message) => notes.say('warn', message)));
-  const engine = composeEngine({ loadDial: () => loadDial(secrets, paths), loadMapper: mapper });
+  const { estate = NO_ESTATE } = options;
+  let keyRing: KeyRing | undefined;
+  const loadSsh = async (): Promise<Dial> => {
+    const { KeyRing } = await import('./ssh/key-ring.ts');
+    keyRing ??= new KeyRing(estate.unlocked);
+    return loadDial(secrets, paths, keyRing);
+  };
+  const engine = composeEngine({ loadDial: loadSsh, loadMapper: mapper });
   const { clock } = engine;
   const { logFile } = paths;
   return {
@@ -58,6 +70,11 @@ export function compose({
     readPassword: async (subject, source) => {
       const deadline = AbortSignal.timeout(PASSWORD_DEADLINE_MS);
       return (await secrets())({ kind: 'password', subject }, source, deadline, nobody);
+    },
+    estate: {
+      sockets: new ListeningSockets(estate.sockets),
+      unlocked: () => keyRing?.unlocked ?? estate.unlocked,
+      serverBinds: estate.serverBinds,
     },
     store: new StateFile(paths.wantedFile),
     log:
@@ -78,9 +95,11 @@ export function compose({
 export { systemClock } from './link/clock.ts';
 
 /** The supervisor of this home, as the daemon and `--foreground` run it. Nothing is restored yet. */
-export function makeSupervisor(paths: Paths, version: string, env: Env): TunnelSupervisor {
-  return new TunnelSupervisor(compose({ paths, version, env }));
+export function makeSupervisor(paths: Paths, version: string, env: Env, estate = NO_ESTATE): TunnelSupervisor {
+  return new TunnelSupervisor(compose({ paths, version, env, estate }));
 }
+
+const NO_ESTATE: Estate = { sockets: [], serverBinds: {}, unlocked: NOTHING_UNLOCKED };
 
 /**
  * Loads all that a supervisor loads when it needs it first: an update may replace the files beneath one that runs, and what
@@ -122,10 +141,11 @@ async function loadSecrets(paths: Paths, env: Env, onNote: (message: string) => 
   return storedSecrets({ paths, env, keychainMs: DAEMON_DEADLINE_MS, onNote });
 }
 
-async function loadDial(secrets: () => Promise<ReadSecret>, paths: Paths): Promise<Dial> {
+async function loadDial(secrets: () => Promise<ReadSecret>, paths: Paths, keyRing: KeyRing): Promise<Dial> {
   const [{ createDial }, readSecret] = await Promise.all([import('./ssh/dial.ts'), secrets()]);
   return createDial({
     readSecret,
+    keyRing,
     hostKeys: { read: readKnownHosts, append: appendKnownHost },
     usedCodes: new UsedCodesFile(paths.usedCodesFile),
   });

@@ -41,6 +41,18 @@ export interface Methods {
   answer: { params: { readonly id: string; readonly answer: string }; result: { readonly accepted: boolean } };
   /** This person will not answer; the question stays open for others. */
   decline: { params: { readonly id: string }; result: { readonly accepted: boolean } };
+  /**
+   * Starts the supervisor that takes the place of this one, and answers once it serves; this one takes no new clients then.
+   * PROTOCOL where it cannot be done this way, HANDOVER_FAILED where the next one did not come up: this one goes on then.
+   */
+  handOver: {
+    params: {
+      readonly program: string;
+      readonly args: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    };
+    result: { readonly pid: number };
+  };
   /** Ends the supervisor; what was wanted is kept for the next one. */
   stop: { params: Record<string, never>; result: Record<string, never> };
 }

@@ -21,6 +21,7 @@ const PARAMS: { readonly [M in Method]: z.ZodType<Methods[M]['params']> } = {
   attend: z.object({ names: names.nullable(), caller }),
   answer: z.object({ id, answer: z.string() }),
   decline: z.object({ id }),
+  handOver: z.object({ program: z.string(), args: z.array(z.string()), env: z.record(z.string(), z.string()) }),
   stop: nothing,
 };
 

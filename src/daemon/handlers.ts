@@ -2,38 +2,32 @@ import type { ControlHandlers, Peer } from '../control/connection.ts';
 import type { UpTunnel } from '../model/request.ts';
 import type { Attendant } from '../supervisor/questions.ts';
 import type { TunnelSupervisor } from '../supervisor/supervisor.ts';
+import type { Gate } from './gate.ts';
 
 export interface HandlerNeeds {
   readonly supervisor: TunnelSupervisor;
   /** Resolves once what was wanted is running again: before that no answer would be the truth. */
   readonly restored: Promise<void>;
+  /** Shut while another supervisor takes over: what it is to run must not change then. */
+  readonly gate: Gate;
+  readonly handOver: ControlHandlers['handOver'];
   /** Begins to end this supervisor. */
   readonly stop: () => void;
 }
 
 /** What each request of a client does. A client that hangs up is asked no more, and its events end. */
-export function controlHandlers({ supervisor, restored, stop }: HandlerNeeds): ControlHandlers {
+export function controlHandlers({ supervisor, restored, gate, handOver, stop }: HandlerNeeds): ControlHandlers {
   const people = new People(supervisor);
+  const change = <T>(work: () => T | Promise<T>): Promise<T> => gate.enter(() => restored.then(work));
+  const attended = (peer: Peer, attend: boolean, act: (person?: Attendant) => Promise<readonly UpTunnel[]>) =>
+    change(async () => ({ tunnels: await (attend ? people.attending(peer, act) : act()) }));
   return {
-    up: async ({ select, caller, attend }, peer) => {
-      await restored;
-      const up = async (person?: Attendant): Promise<readonly UpTunnel[]> => supervisor.up(select, caller, person);
-      return { tunnels: await (attend ? people.attending(peer, up) : up()) };
-    },
-    restart: async ({ select, caller, attend }, peer) => {
-      await restored;
-      const restart = async (person?: Attendant): Promise<readonly UpTunnel[]> =>
-        supervisor.restart(select, caller, person);
-      return { tunnels: await (attend ? people.attending(peer, restart) : restart()) };
-    },
-    reload: async ({ select, caller }) => {
-      await restored;
-      return { tunnels: await supervisor.reload(select, caller) };
-    },
-    down: async ({ select, drainMs, caller }) => {
-      await restored;
-      return { tunnels: await supervisor.down(select, drainMs, caller) };
-    },
+    up: ({ select, caller, attend }, peer) => attended(peer, attend, (person) => supervisor.up(select, caller, person)),
+    restart: ({ select, caller, attend }, peer) =>
+      attended(peer, attend, (person) => supervisor.restart(select, caller, person)),
+    reload: ({ select, caller }) => change(async () => ({ tunnels: await supervisor.reload(select, caller) })),
+    down: ({ select, drainMs, caller }) =>
+      change(async () => ({ tunnels: await supervisor.down(select, drainMs, caller) })),
     status: async () => {
       await restored;
       return supervisor.snapshot();
@@ -50,6 +44,7 @@ export function controlHandlers({ supervisor, restored, stop }: HandlerNeeds): C
     },
     answer: ({ id, answer }, peer) => ({ accepted: supervisor.questions.answer(id, answer, people.of(peer)) }),
     decline: ({ id }, peer) => ({ accepted: supervisor.questions.decline(id, people.of(peer)) }),
+    handOver,
     stop: () => {
       setImmediate(stop); // the answer goes out first
       return {};

@@ -28,15 +28,17 @@ const TAKEOVER_WITHIN_MS = 10_000;
 
 /**
  * Takes the lock of a home, replacing one whose process has ended. Of several that try at once exactly one gets it.
+ * @param left the token of a lock that its supervisor leaves to us while it lives
  * @throws TunnelError SUPERVISOR_RUNNING that names the pid, FILE when the file cannot be written
  */
 export async function takeLock(
   lockFile: string,
   about: Pick<LockFacts, 'socket' | 'version' | 'startedAt'>,
   answers: Answers,
+  left?: string,
 ): Promise<Lock> {
   const facts: LockFacts = { ...(await ownIdentity()), ...about, token: randomUUID() };
-  await place(lockFile, facts, answers);
+  await place(lockFile, facts, answers, left);
   return new HeldLock(lockFile, facts, answers);
 }
 
@@ -69,12 +71,13 @@ class HeldLock implements Lock {
 }
 
 /** Puts our facts where no other supervisor's are. */
-function place(lockFile: string, facts: LockFacts, answers: Answers): Promise<void> {
+function place(lockFile: string, facts: LockFacts, answers: Answers, left?: string): Promise<void> {
   return withDraft(lockFile, facts, async (draft) => {
     while (!(await linkNew(draft, lockFile))) {
       const seen = await readLockFile(lockFile);
       if (seen.kind === 'none') continue; // released in this moment
-      if (seen.kind === 'facts' && (await isHeld(seen.facts, answers))) throw runningAlready(seen.facts.pid);
+      const held = seen.kind === 'facts' && seen.facts.token !== left && (await isHeld(seen.facts, answers));
+      if (held) throw runningAlready(seen.facts.pid);
       if (await replaceStale(lockFile, draft, seen)) return;
     }
   });

@@ -31,6 +31,12 @@ export async function livenessOf(identity: ProcessIdentity): Promise<Liveness> {
   return facts.start === identity.processStart && !facts.ended ? 'alive' : 'dead';
 }
 
+/** Has a process that was stopped (SIGSTOP, or a shell's) run on, so that it can answer. Never signals another one. */
+export async function wakeIfStopped(identity: ProcessIdentity): Promise<void> {
+  const facts = await kernelFacts(identity.pid);
+  if (facts?.stopped === true && (await livenessOf(identity)) === 'alive') process.kill(identity.pid, 'SIGCONT');
+}
+
 async function currentBootId(): Promise<string | null> {
   return (await readKernel('/proc/sys/kernel/random/boot_id'))?.trim() ?? null;
 }
@@ -49,6 +55,8 @@ interface KernelFacts {
   readonly start: string;
   /** A zombie has ended, though its pid still answers to signals. */
   readonly ended: boolean;
+  /** By a signal: it has all its sockets, and answers nobody. */
+  readonly stopped: boolean;
 }
 
 /** undefined where neither /proc nor ps tells, as on Windows. */
@@ -61,13 +69,15 @@ async function kernelFacts(pid: number): Promise<KernelFacts | undefined> {
 export function parseStat(text: string): KernelFacts | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state = '', start] = [fields[0], fields[19]];
-  return start === undefined ? undefined : { start, ended: /^[ZX]/.test(state) };
+  return start === undefined ? undefined : { start, ended: /^[ZX]/.test(state), stopped: state === 'T' };
 }
 
 /** What `ps -o stat= -o lstart=` prints, on macOS and the BSDs: `Ss   Sat Nov 22 16:18:24 2025`. */
 export function parsePs(text: string): KernelFacts | undefined {
   const [, state, start] = /^\s*(\S+)\s+(\S.*\S)\s*$/.exec(text) ?? [];
-  return state === undefined || start === undefined ? undefined : { start, ended: state.startsWith('Z') };
+  return state === undefined || start === undefined
+    ? undefined
+    : { start, ended: state.startsWith('Z'), stopped: state.startsWith('T') };
 }
 
 /** undefined where the system has no such file, as everywhere but on Linux. */

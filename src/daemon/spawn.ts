@@ -52,12 +52,12 @@ interface Child {
   ended?: string;
 }
 
-function startDaemon(output: DaemonOutput, { command = ownCommand(), env = process.env }: SpawnOptions): Child {
+function startDaemon(output: DaemonOutput, { command = ownCommand('run'), env = process.env }: SpawnOptions): Child {
   const child: Child = {
     process: spawn(process.execPath, command, {
       cwd: '/', // it must not hold a folder of somebody's, or a disk
       detached: true, // a session of its own: no Ctrl-C and no hang-up of this terminal reaches it
-      env: { ...GIVE_BACK_MEMORY, ...withAbsoluteHome(env) },
+      env: daemonEnvironment(env),
       stdio: ['ignore', output.fd, output.fd],
       windowsHide: true,
     }),
@@ -68,14 +68,19 @@ function startDaemon(output: DaemonOutput, { command = ownCommand(), env = proce
   return child;
 }
 
-/** What runs this process, without a debugger's port, which two processes cannot share. */
-function ownCommand(): string[] {
+/** `tunnel daemon ACTION` as arguments to node, without a debugger's port, which two processes cannot share. */
+export function ownCommand(action: 'run' | 'inherit'): readonly string[] {
   const flags = process.execArgv.filter((flag) => !/^--(inspect|debug)/.test(flag));
-  return [...flags, fileURLToPath(new URL('bin/tunnel.js', packageFolder())), 'daemon', 'run'];
+  return [...flags, fileURLToPath(new URL('bin/tunnel.js', packageFolder())), 'daemon', action];
 }
 
 /** One arena, trimmed at its end, gives back more of what was freed than one for each thread (docs/decisions/0010). */
 const GIVE_BACK_MEMORY = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' } as const;
+
+/** What a supervisor inherits from whoever starts it. */
+export function daemonEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...GIVE_BACK_MEMORY, ...withAbsoluteHome(env) };
+}
 
 /** TUNNEL_HOME may be relative to our folder, and the supervisor stands in another. */
 function withAbsoluteHome(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

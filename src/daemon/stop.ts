@@ -4,13 +4,15 @@ import type { Paths } from '../files/paths.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { LockFacts } from './lock-facts.ts';
 import { readLock } from './lock-file.ts';
-import { livenessOf } from './process-identity.ts';
+import { livenessOf, wakeIfStopped } from './process-identity.ts';
 
 export interface StopOptions {
   /** Default 3 s: a supervisor that is busy for longer answers nobody. */
   readonly answersWithinMs?: number;
   /** Default 10 s: more than it takes to drain and to close every link. */
   readonly endsWithinMs?: number;
+  /** Default 4 s: a supervisor that answered nobody may still heed a signal, and drains for 2 s then. */
+  readonly heedsWithinMs?: number;
 }
 
 const KILLED_WITHIN_MS = 2_000;
@@ -25,16 +27,17 @@ const POLL_MS = 20;
 export async function stopSupervisor(
   paths: Pick<Paths, 'lockFile'>,
   version: string,
-  { answersWithinMs = 3_000, endsWithinMs = 10_000 }: StopOptions = {},
+  { answersWithinMs = 3_000, endsWithinMs = 10_000, heedsWithinMs = 4_000 }: StopOptions = {},
 ): Promise<number | undefined> {
   const lock = await readLock(paths.lockFile);
   if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
+  await wakeIfStopped(lock);
   if (await askToStop(lock, version, answersWithinMs)) {
     if (await isGone(paths, lock, endsWithinMs)) return lock.pid;
   } else if ((await livenessOf(lock)) === 'perhaps') {
     return undefined; // nobody answers, and nothing says that the pid is still a supervisor's
   }
-  if (await endProcess(lock, 'SIGTERM', () => isGone(paths, lock, endsWithinMs))) return lock.pid;
+  if (await endProcess(lock, 'SIGTERM', () => isGone(paths, lock, heedsWithinMs))) return lock.pid;
   if (await endProcess(lock, 'SIGKILL', () => isGone(paths, lock, KILLED_WITHIN_MS))) return lock.pid;
   throw new TunnelError('SUPERVISOR_UNREACHABLE', `Cannot stop the supervisor (pid ${lock.pid}): it does not end`, {
     hint: `If pid ${lock.pid} is tunnel, end it by hand.`,

@@ -1,11 +1,13 @@
 import type { Carrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
+import type { Endpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
 import type { MappingFacts } from '../model/mapping.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
 import type { OnNote } from './burst.ts';
+import type { ListeningSockets } from './listening-sockets.ts';
 
 /** One forward of a tunnel, whatever its kind. It comes up by itself once started, until it is closed. */
 export interface Forward {
@@ -21,8 +23,9 @@ export interface Forward {
   /**
    * Frees the address at once; connections have `drainMs` to end by themselves, then are cut. Resolves when nothing is
    * left. A second call may shorten the time. Never rejects.
+   * @param held clients that wait for a link are cut, since none will come; `serve` where one still may
    */
-  close(drainMs: number): Promise<void>;
+  close(drainMs: number, held?: 'cut' | 'serve'): Promise<void>;
 }
 
 /** A forward now. Values of this moment; `onChange` says when to look again, byte counts apart. */
@@ -84,6 +87,10 @@ export interface ForwardContext extends ForwardSettings {
   readonly proxyPassword: (user: string) => KeptPassword;
   /** The port of last time, for a bind port of 0. */
   readonly preferredPort?: number;
+  /** Where listening sockets come from and go to that outlive this process; absent where none do. */
+  readonly sockets?: ListeningSockets;
+  /** Where the server listened for this forward a moment ago, for a supervisor that has left it to us. */
+  readonly serverBind?: Endpoint;
   /** The port that is bound now: to be kept for next time. Not called for a unix socket. */
   onBound(port: number): void;
   /** Something in `facts` changed, byte counts apart. */

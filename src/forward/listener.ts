@@ -3,8 +3,9 @@ import { createServer, isIP, type ListenOptions, type Server, type Socket } from
 import { formatEndpoint, isLoopback, type Endpoint, type TcpEndpoint, type UnixEndpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
 import { bindFailure, type Refusal } from './bind-failure.ts';
+import type { ListeningSockets } from './listening-sockets.ts';
 import { portHolder } from './port-holder.ts';
-import { clearStaleSocket } from './unix-socket.ts';
+import { clearStaleSocket, draftPath, placeSocket, removeOwnSocket } from './unix-socket.ts';
 
 export interface ListenerOptions {
   readonly bind: Endpoint;
@@ -21,6 +22,8 @@ export interface ListenerOptions {
   readonly onAcceptError: (error: NodeJS.ErrnoException) => void;
   /** What a person should know though it is no failure. */
   readonly onNote: (message: string) => void;
+  /** Where sockets come from and go to that outlive this process; absent where none do. */
+  readonly sockets?: ListeningSockets;
 }
 
 /** One bind address of a profile, open: one or several sockets that come and go together. */
@@ -52,10 +55,42 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 }
 
 async function listenUnix(bind: UnixEndpoint, options: ListenerOptions): Promise<Listener> {
-  const inWay = await clearStaleSocket(bind.path);
-  const opened = inWay === undefined ? await open({ path: bind.path }, bind, options) : refused(inWay, bind);
+  const inherited = options.sockets?.take('unix', bind);
+  const opened = inherited === undefined ? await openUnix(bind, options) : await open({ fd: inherited }, bind, options);
   if (!('server' in opened)) throw await explained(opened, options);
-  return { bound: bind, close: () => void opened.server.close() };
+  const { server, shortLived = false } = opened;
+  if (!shortLived) options.sockets?.opened('unix', bind, server);
+  const remove = removeOwnSocket(bind.path);
+  return {
+    bound: bind,
+    close: () => {
+      server.close();
+      if (options.sockets?.left !== true) remove();
+    },
+  };
+}
+
+/**
+ * Bound under a name of its own first and then put in place: libuv removes the name that it bound when it closes, and the
+ * file must outlast a supervisor that leaves it to the next.
+ */
+async function openUnix(bind: UnixEndpoint, options: ListenerOptions): Promise<Opened | Refusal> {
+  const inWay = await clearStaleSocket(bind.path);
+  if (inWay !== undefined) return refused(inWay, bind);
+  const draft = draftPath(bind.path);
+  if (draft === undefined) return openShortLived(bind, options);
+  await clearStaleSocket(draft);
+  const opened = await open({ path: draft }, bind, options);
+  if (!('server' in opened)) return opened;
+  const placed = placeSocket(draft, bind.path);
+  if (placed === undefined) return opened;
+  opened.server.close();
+  return placed === 'EEXIST' ? refused('EADDRINUSE', bind) : openShortLived(bind, options);
+}
+
+async function openShortLived(bind: UnixEndpoint, options: ListenerOptions): Promise<Opened | Refusal> {
+  const opened = await open({ path: bind.path }, bind, options);
+  return 'server' in opened ? { ...opened, shortLived: true } : opened;
 }
 
 async function listenTcp(bind: TcpEndpoint, options: ListenerOptions): Promise<Listener> {
@@ -108,10 +143,13 @@ export async function bindTogether(
   let chosen = port;
   for (const { host, optional } of addresses) {
     const at: TcpEndpoint = { kind: 'tcp', host, port: chosen };
-    const opened = await open({ host, port: chosen, ipv6Only: isIP(host) === 6, backlog: BACKLOG }, at, options);
+    const inherited = options.sockets?.take('tcp', at);
+    const where = inherited === undefined ? { host, port: chosen, ipv6Only: isIP(host) === 6 } : { fd: inherited };
+    const opened = await open({ ...where, backlog: BACKLOG }, at, options);
     if ('server' in opened) {
       servers.push(opened.server);
       chosen = portOf(opened.server);
+      options.sockets?.opened('tcp', { ...at, port: chosen }, opened.server);
     } else if (optional && (opened.code === 'EADDRNOTAVAIL' || opened.code === 'EAFNOSUPPORT')) {
       missing.push(opened);
     } else {
@@ -156,8 +194,17 @@ function bothFamilies(...hosts: readonly string[]): readonly BindAddress[] {
   return hosts.map((host) => ({ host, optional: true }));
 }
 
+/** `fd`: a socket that listens already. Node's types lack it. */
+type Where = ListenOptions & { readonly fd?: number };
+
+interface Opened {
+  readonly server: Server;
+  /** Its name goes when this process closes it, so it cannot be left to another. */
+  readonly shortLived?: boolean;
+}
+
 /** One listening socket; a refusal is a value here, since the caller may have another way. */
-function open(where: ListenOptions, at: Endpoint, options: ListenerOptions): Promise<{ server: Server } | Refusal> {
+function open(where: Where, at: Endpoint, options: ListenerOptions): Promise<Opened | Refusal> {
   // A client far away can vanish without a word: keepalive finds that out, and loopback has no need of it.
   const keepAlive = !isLoopback(at);
   const server = createServer(

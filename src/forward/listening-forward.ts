@@ -99,11 +99,11 @@ export class ListeningForward implements Forward {
     this.#health?.update(settings.probe);
   }
 
-  close(drainMs: number): Promise<void> {
+  close(drainMs: number, held: 'cut' | 'serve' = 'cut'): Promise<void> {
     const unbound = this.#binding.close();
     this.#health?.close();
     const { up } = this.#context.carrier;
-    this.#connections.cutWhere(({ queued, served }) => queued || (!up && !served)); // nothing to wait for
+    if (held === 'cut') this.#connections.cutWhere(({ queued, served }) => queued || (!up && !served)); // nothing to wait for
     this.#connections.cutAfter(drainMs);
     this.#drained ??= this.#drain(unbound);
     return this.#drained;
@@ -114,9 +114,10 @@ export class ListeningForward implements Forward {
   }
 
   #listen(nameHolder: boolean): Promise<Listener> {
-    const { preferredPort } = this.#context;
+    const { preferredPort, sockets } = this.#context;
     return listen({
       bind: this.#plan.bind,
+      ...(sockets === undefined ? {} : { sockets }),
       ...(preferredPort === undefined ? {} : { preferredPort }),
       nameHolder,
       onSocket: (socket) => this.#accept(socket),

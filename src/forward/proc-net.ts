@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isBoundFor } from './unix-socket.ts';
 
 /** One listening socket in /proc/net. `uid` is its owner's, where the table tells. */
 export interface HeldSocket {
@@ -29,12 +30,12 @@ export function boundSockets(
   return found;
 }
 
-/** The sockets in the text of /proc/net/unix that are bound to `path`. */
+/** The sockets in the text of /proc/net/unix that were bound for `path`. */
 export function unixListeners(table: string, path: string): readonly HeldSocket[] {
   return table
     .split('\n')
     .map((line) => /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.*)$/.exec(line))
-    .filter((match) => match?.[2] === path)
+    .filter((match) => match?.[2] !== undefined && isBoundFor(match[2], path))
     .map((match) => ({ inode: match?.[1] ?? '', uid: null }));
 }
 

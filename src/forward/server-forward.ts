@@ -1,4 +1,4 @@
-import type { RemoteListener } from '../link/carrier.ts';
+import type { ListenWatch, RemoteListener } from '../link/carrier.ts';
 import type { OnIncoming } from '../link/transport.ts';
 import { formatEndpoint, isLoopback, type Endpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
@@ -127,13 +127,12 @@ export class ServerForward implements Forward {
   }
 
   #ask(): void {
-    const { carrier } = this.#context;
+    const { carrier, serverBind } = this.#context;
     this.#error = null;
+    this.#everListened ||= serverBind !== undefined;
     this.#releaseNeed = carrier.need();
-    this.#listener = carrier.listen(this.#plan.bind, (incoming) => this.#accept(incoming), {
-      listening: (bound) => this.#listens(bound),
-      lost: (error) => this.#lost(error),
-    });
+    const watch: ListenWatch = { listening: (bound) => this.#listens(bound), lost: (error) => this.#lost(error) };
+    this.#listener = carrier.listen(this.#plan.bind, (incoming) => this.#accept(incoming), watch, serverBind);
     this.#health?.start();
     this.#context.onChange();
   }

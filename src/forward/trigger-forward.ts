@@ -102,12 +102,12 @@ export class TriggerForward implements Forward {
   }
 
   /** The ports close at once; connections have until `drainMs`. */
-  async close(drainMs: number): Promise<void> {
+  async close(drainMs: number, held?: 'cut' | 'serve'): Promise<void> {
     this.#stopped.abort(new TunnelError('STOPPED', 'Cannot open the return ports: the tunnel was stopped'));
     this.#cancelLook?.();
     const why = 'the tunnel was stopped';
     this.#returns.cutAfter(drainMs);
-    await Promise.all([this.#ports.close(why), this.#returns.drained(), this.#listening.close(drainMs)]);
+    await Promise.all([this.#ports.close(why), this.#returns.drained(), this.#listening.close(drainMs, held)]);
     this.#burst.flush();
   }
 

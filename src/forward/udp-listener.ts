@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { formatEndpoint, type TcpEndpoint } from '../model/endpoint.ts';
 import { bindFailure, type Refusal } from './bind-failure.ts';
 import { addressesOf, type BindAddress } from './listener.ts';
+import type { ListeningSockets } from './listening-sockets.ts';
 import { portHolder } from './port-holder.ts';
 
 export interface UdpListenerOptions {
@@ -15,6 +16,8 @@ export interface UdpListenerOptions {
   readonly onDatagram: (datagram: Buffer, from: RemoteInfo, socket: Socket) => void;
   readonly onError: (error: Error) => void;
   readonly onNote: (message: string) => void;
+  /** Where sockets come from and go to that outlive this process; absent where none do. */
+  readonly sockets?: ListeningSockets;
 }
 
 /** One bind address of a profile, open for datagrams. */
@@ -96,8 +99,12 @@ function open(at: TcpEndpoint, options: UdpListenerOptions): Promise<{ readonly 
       resolve({ code: error.code ?? '', at, cause: error });
     };
     socket.once('error', failed);
-    socket.bind({ address: at.host, port: at.port, exclusive: true }, () => {
+    const inherited = options.sockets?.take('udp', at);
+    const where = inherited === undefined ? { address: at.host, port: at.port } : { fd: inherited };
+    socket.bind({ ...where, exclusive: true }, () => {
       socket.off('error', failed);
+      const bound = { ...at, port: socket.address().port };
+      options.sockets?.opened('udp', bound, socket);
       socket.on('error', options.onError);
       socket.on('message', (datagram, from) => options.onDatagram(datagram, from, socket));
       resolve({ socket });

@@ -110,9 +110,10 @@ export class UdpRelay implements Forward {
   }
 
   async #listen(nameHolder: boolean): Promise<UdpListener> {
-    const { preferredPort, onNote } = this.#context;
+    const { preferredPort, onNote, sockets } = this.#context;
     return listenUdp({
       bind: asUdp(this.#plan.bind),
+      ...(sockets === undefined ? {} : { sockets }),
       ...(preferredPort === undefined ? {} : { preferredPort }),
       nameHolder,
       onDatagram: (datagram, from, socket) => this.#take(datagram, from, socket),

@@ -1,6 +1,7 @@
+import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /** The shortest room that a system of ours gives a socket's path (macOS 104, Linux 108, both with a NUL). */
 const PATH_BYTES = process.platform === 'linux' ? 107 : 103;
@@ -19,6 +20,57 @@ export async function clearStaleSocket(path: string): Promise<string | undefined
   return removeUnchanged(path, before.ino);
 }
 
+/**
+ * The name under which a socket is bound before it is put at `path`; undefined where that would be too long, and on Windows,
+ * whose sockets are pipes.
+ */
+export function draftPath(path: string): string | undefined {
+  const draft = join(dirname(path), `${draftPrefix(path)}${process.pid}`);
+  return process.platform === 'win32' || Buffer.byteLength(draft) > PATH_BYTES ? undefined : draft;
+}
+
+/** The kernel lists a socket under the name that it was bound to. */
+export function isBoundFor(bound: string, path: string): boolean {
+  if (bound === path) return true;
+  return dirname(bound) === dirname(path) && /^\d+$/.test(basename(bound).replace(draftPrefix(path), ''));
+}
+
+function draftPrefix(path: string): string {
+  return `.${basename(path)}.`;
+}
+
+/** Puts the socket in place, never over another file. @returns undefined once it is there, else why not */
+export function placeSocket(draft: string, path: string): string | undefined {
+  try {
+    linkSync(draft, path); // EEXIST where somebody was faster; refused by file systems that link no sockets
+    unlinkSync(draft);
+    return undefined;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+/** @returns what removes the socket that stands there now, and no other that took its place meanwhile */
+export function removeOwnSocket(path: string): () => void {
+  const inode = inodeAt(path);
+  return () => {
+    if (inode === undefined || inodeAt(path) !== inode) return;
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') process.emitWarning(`Cannot remove ${path}: ${codeOf(error)}`);
+    }
+  };
+}
+
+function inodeAt(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'EACCES';
+}
+
 /** Node reports a missing folder as EACCES when it binds (libuv does so for the sake of Windows). */
 async function missingFolder(path: string): Promise<string | undefined> {
   const folder = await stat(dirname(path)).catch((error: NodeJS.ErrnoException) => error);
@@ -35,7 +87,7 @@ async function removeUnchanged(path: string, inode: number): Promise<string | un
     await unlink(path);
     return undefined;
   } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : 'EACCES';
+    return codeOf(error);
   }
 }
 

@@ -12,8 +12,11 @@ export interface Carrier {
    * when the queue of waiting opens is full; the link's own failure when it will not come back.
    */
   open(target: Endpoint, originator: Originator, signal: AbortSignal): Promise<Channel>;
-  /** Has the server listen for as long as the result is not closed: asked for again on each new link. */
-  listen(bind: Endpoint, onChannel: OnIncoming, watch: ListenWatch): RemoteListener;
+  /**
+   * Has the server listen for as long as the result is not closed: asked for again on each new link.
+   * @param before where it listened for us until a moment ago: asked for first, and a refusal is then not final
+   */
+  listen(bind: Endpoint, onChannel: OnIncoming, watch: ListenWatch, before?: Endpoint): RemoteListener;
   /** Says that a forward needs a link from now on. Calling the result withdraws that need, once. */
   need(): () => void;
   /** Whether a link is up now. */

@@ -88,9 +88,13 @@ export class LinkCarrier implements ManagedCarrier {
     }
   }
 
-  listen(bind: Endpoint, onChannel: OnIncoming, watch: ListenWatch): RemoteListener {
+  listen(bind: Endpoint, onChannel: OnIncoming, watch: ListenWatch, before?: Endpoint): RemoteListener {
     const { clock, random } = this.#deps;
-    const rules = { requestMs: this.#plan.timeouts.channelMs, backoff: this.#plan.reconnect };
+    const rules = {
+      ...(before === undefined ? {} : { before }),
+      requestMs: this.#plan.timeouts.channelMs,
+      backoff: this.#plan.reconnect,
+    };
     const listener = new ServerListener(bind, onChannel, watch, rules, {
       clock,
       random,

@@ -10,6 +10,8 @@ import type { OnIncoming } from './transport.ts';
 export interface ServerListenerRules {
   readonly requestMs: number;
   readonly backoff: BackoffBounds;
+  /** Where the server listened for whoever left this listener to us. */
+  readonly before?: Endpoint;
 }
 
 export interface ServerListenerDeps {
@@ -58,6 +60,7 @@ export class ServerListener implements RemoteListener {
     this.#onChannel = onChannel;
     this.#watch = watch;
     this.#rules = rules;
+    this.#bound = rules.before ?? null;
     this.#deps = deps;
   }
 

@@ -100,6 +100,11 @@ export const FAILURES = {
     exit: 1,
     hint: 'Stop it with `tunnel daemon stop`, or use it without --foreground.',
   },
+  HANDOVER_FAILED: {
+    retryable: false,
+    exit: 1,
+    hint: 'The supervisor that ran goes on. `tunnel daemon stop` ends it; the next command starts another.',
+  },
   PROTOCOL: { retryable: false, exit: 1, hint: 'Run `tunnel daemon restart`.' },
   SECRET_STORE: { retryable: false, exit: 1, hint: '' },
   FILE: { retryable: false, exit: 1, hint: '' },

@@ -45,6 +45,8 @@ export interface DialOptions {
   readonly loadMlKem?: typeof loadMlKem;
   /** Kept over the process's own end; without it, for its life. */
   readonly usedCodes?: UsedCodes;
+  /** Default: an empty one. */
+  readonly keyRing?: KeyRing;
   /** Default: the machine's own. */
   readonly clock?: HopContext['clock'];
 }
@@ -61,7 +63,7 @@ const FILES: HostKeyStore = { read: readKnownHosts, append: appendKnownHost };
  * that logged in, so that a reconnect asks nobody.
  */
 export function createDial(options: DialOptions): (request: DialRequest) => Promise<SshTransport> {
-  const shared = { keyRing: new KeyRing(), dataPath: new DataPath(options.levers) };
+  const shared = { keyRing: options.keyRing ?? new KeyRing(), dataPath: new DataPath(options.levers) };
   return (request) => new ChainDial(request, options, shared).run();
 }
 

@@ -1,5 +1,7 @@
-import type { Secret } from '../model/secret.ts';
-import type { PrivateKey } from './private-key.ts';
+import { createPrivateKey } from 'node:crypto';
+import { NOTHING_UNLOCKED, type Unlocked } from '../model/handover.ts';
+import { Secret } from '../model/secret.ts';
+import { asPrivateKey, type PrivateKey } from './private-key.ts';
 
 /**
  * What a person has unlocked, kept in memory for as long as the process lives, so that a reconnect asks nobody.
@@ -10,6 +12,25 @@ export class KeyRing {
   readonly #passwords = new Map<string, Secret>();
   readonly #usedCodes = new Map<string, number>();
   readonly #turns = new Map<string, Promise<unknown>>();
+
+  /** @param before what a supervisor that has left had in its own; a key that cannot be read is asked for again */
+  constructor(before: Unlocked = NOTHING_UNLOCKED) {
+    for (const [subject, password] of Object.entries(before.passwords)) {
+      this.#passwords.set(subject, new Secret(password));
+    }
+    for (const [id, pkcs8] of Object.entries(before.keys)) {
+      const key = importedKey(pkcs8);
+      if (key !== undefined) this.#keys.set(id, key);
+    }
+  }
+
+  /** All of it in the open, for the one process that takes our place. */
+  get unlocked(): Unlocked {
+    return {
+      passwords: Object.fromEntries([...this.#passwords].map(([subject, password]) => [subject, password.reveal()])),
+      keys: Object.fromEntries([...this.#keys].map(([id, key]) => [id, key.export()])),
+    };
+  }
 
   /** @param id names the file and its state, so that a changed file is read anew */
   key(id: string): PrivateKey | undefined {
@@ -53,5 +74,13 @@ export class KeyRing {
     } finally {
       if (this.#turns.get(name) === mine) this.#turns.delete(name);
     }
+  }
+}
+
+function importedKey(pkcs8: string): PrivateKey | undefined {
+  try {
+    return asPrivateKey(createPrivateKey({ key: Buffer.from(pkcs8, 'base64'), format: 'der', type: 'pkcs8' }));
+  } catch {
+    return undefined; // its file is still there, and a person
   }
 }

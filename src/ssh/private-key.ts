@@ -2,13 +2,15 @@ import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { plainAlgorithm } from './signature-algorithm.ts';
 import { wireMpint, wireString } from '../model/wire.ts';
 
-/** A private key in memory that can log in. The bytes stay inside node:crypto. */
+/** A private key in memory that can log in. The bytes stay inside node:crypto until it is handed to the next supervisor. */
 export interface PrivateKey {
   readonly keyType: string;
   /** The public half as it goes over the wire. */
   readonly blob: Buffer;
   /** @param algorithm as `signatureAlgorithm` names it @returns the signature with its name (RFC 4253 section 6.6) */
   sign(data: Buffer, algorithm: string): Buffer;
+  /** The key itself: PKCS #8, DER in base64. */
+  export(): string;
 }
 
 /** @returns undefined for a kind of key that SSH does not know, or does not use any more (DSA) */
@@ -21,6 +23,7 @@ export function asPrivateKey(key: KeyObject): PrivateKey | undefined {
       const name = plainAlgorithm(algorithm);
       return Buffer.concat([wireString(name), wireString(rawSignature(key, data, name))]);
     },
+    export: () => key.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
   };
 }
 

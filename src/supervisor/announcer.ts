@@ -88,6 +88,13 @@ export class Announcer {
     this.#ended = true;
   }
 
+  /** Ends without a last look: what becomes of the tunnel is another's to tell. */
+  silence(): void {
+    this.#ended = true;
+    this.#cancelFigures?.();
+    this.#cancelStir?.();
+  }
+
   /** Adds since when the state is what it is: remembered here, as a state alone cannot know it. */
   dated(status: Omit<TunnelStatus, 'since'>): TunnelStatus {
     if (status.state !== this.#state) {

@@ -1,7 +1,9 @@
 import type { Forward, ForwardContext } from '../forward/forward-context.ts';
+import type { ListeningSockets } from '../forward/listening-sockets.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';
+import type { Estate, Unlocked } from '../model/handover.ts';
 import type { SupervisorMemory } from '../model/memory.ts';
 import type { ForwardPlan, Plan, SecretSource } from '../model/plan.ts';
 import type { Caller } from '../model/request.ts';
@@ -25,6 +27,8 @@ export interface SupervisorDeps {
   sameForward(one: ForwardPlan, other: ForwardPlan): boolean;
   /** The password kept under this name, such as `alice@web/localhost:1080`; undefined where there is none. Asks nobody. Rejects with SECRET_STORE. */
   readPassword(subject: string, source: SecretSource): Promise<Secret | undefined>;
+  /** What a supervisor may leave to the next one: the parts of it that are not tunnels. */
+  readonly estate: EstateParts;
   readonly store: StateStore;
   /** Keeps the events on disk; null keeps none. The supervisor closes it. */
   readonly log: EventSink | null;
@@ -34,6 +38,15 @@ export interface SupervisorDeps {
   readonly authSock: string | undefined;
   /** The addresses that this machine has now, in one text: a change of it is a change of the network. */
   networkNow(): string;
+}
+
+export interface EstateParts {
+  /** The listening sockets of all forwards, and those that a supervisor before this one left. */
+  readonly sockets: ListeningSockets;
+  /** What a person has unlocked since the start, and before it where that was left to us. */
+  unlocked(): Unlocked;
+  /** Where servers listened for the supervisor before this one: by tunnel, then by forward. */
+  readonly serverBinds: Estate['serverBinds'];
 }
 
 export interface CarrierNeeds {

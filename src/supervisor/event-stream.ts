@@ -7,13 +7,20 @@ export class EventStream {
   readonly #log: EventSink | null;
   readonly #journal = new Journal();
   readonly #listeners = new Set<(event: StatusEvent) => void>();
+  #quiet = false;
 
   constructor(log: EventSink | null) {
     this.#log = log;
   }
 
+  /** From now on another supervisor tells how the tunnels are: here only finished connections and notes pass. */
+  quiet(): void {
+    this.#quiet = true;
+  }
+
   /** Never throws: a subscriber's fault is reported as the process's warning, and the others hear the event all the same. */
   emit(event: StatusEvent): void {
+    if (this.#quiet && (event.event === 'tunnel' || event.event === 'removed')) return;
     if (event.event === 'removed') this.#journal.forget(event.tunnel);
     else this.#journal.add(event);
     this.#log?.write(event);

@@ -37,7 +37,7 @@ export class ForwardSet {
 
   /** Makes a forward and has it bind. */
   add(plan: ForwardPlan): void {
-    const slot: Slot = { plan, forward: undefined, fault: null, wasUp: false };
+    const slot: Slot = { plan, forward: undefined, fault: null, wasUp: false, tried: Promise.resolve() };
     this.#slots.set(plan.name, slot);
     const failed = (error: unknown): void => {
       slot.fault = asTunnelError(error);
@@ -45,7 +45,7 @@ export class ForwardSet {
     };
     try {
       slot.forward = this.#parts.deps.makeForward(plan, this.#parts.contextOf(plan));
-      slot.forward.start().catch(failed);
+      slot.tried = slot.forward.start().catch(failed);
     } catch (error) {
       failed(error);
     }
@@ -104,23 +104,28 @@ export class ForwardSet {
     this.#slots.clear();
   }
 
-  /** Resolves when all are closed, those that a reload took away too. */
-  async close(drainMs: number): Promise<void> {
+  /** Resolves once each has made its first attempt to bind. */
+  get tried(): Promise<void> {
+    return Promise.all([...this.#slots.values()].map(({ tried }) => tried)).then(() => undefined);
+  }
+
+  /** Resolves when all are closed, those that a reload took away too. `held`: as `Forward.close` has it. */
+  async close(drainMs: number, held: 'cut' | 'serve'): Promise<void> {
     const forwards = [...this.#leaving, ...[...this.#slots.values()].flatMap(({ forward }) => forward ?? [])];
-    await Promise.all(forwards.map((forward) => this.#close(forward, drainMs)));
+    await Promise.all(forwards.map((forward) => this.#close(forward, drainMs, held)));
   }
 
   #leave(name: string): void {
     const forward = this.#slots.get(name)?.forward;
     if (forward === undefined) return;
     this.#leaving.add(forward);
-    void this.#close(forward, UNTIL_THEY_END_MS).then(() => this.#leaving.delete(forward));
+    void this.#close(forward, UNTIL_THEY_END_MS, 'cut').then(() => this.#leaving.delete(forward));
   }
 
   /** Never rejects: the others are closed all the same. */
-  async #close(forward: Forward, drainMs: number): Promise<void> {
+  async #close(forward: Forward, drainMs: number, held: 'cut' | 'serve'): Promise<void> {
     try {
-      await forward.close(drainMs);
+      await forward.close(drainMs, held);
     } catch (error) {
       this.#parts.onFault(asTunnelError(error));
     }
@@ -141,4 +146,6 @@ interface Slot {
   /** What its making or its start threw, beside the errors that it reports itself. */
   fault: TunnelError | null;
   wasUp: boolean;
+  /** Settles after its first attempt to bind. Never rejects. */
+  tried: Promise<void>;
 }

@@ -78,6 +78,11 @@ export class MemoryKeeper {
     this.#frozen = true;
   }
 
+  /** Takes `freeze` back. */
+  thaw(): void {
+    this.#frozen = false;
+  }
+
   async #load(): Promise<SupervisorMemory> {
     try {
       const { memory, problem } = await this.#store.load();

@@ -1,7 +1,7 @@
 import type { CarrierStatus } from '../link/carrier.ts';
 import type { TunnelError } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
-import type { ForwardState, TunnelState } from '../model/status.ts';
+import type { ForwardState, ForwardStatus, TunnelState } from '../model/status.ts';
 
 /** Everything that a tunnel's state is made from. The state itself is stored nowhere: it is asked for when needed. */
 export interface TunnelFacts {
@@ -74,4 +74,9 @@ function withoutListener({ error, final, wasUp }: ForwardLiveness): ForwardState
 /** Whether a forward of this kind needs an SSH connection at all. */
 export function needsLink({ kind }: Pick<ForwardPlan, 'kind'>): boolean {
   return kind !== 'relay';
+}
+
+/** Whether a server listens for this forward: the next supervisor asks it for the same place. */
+export function leavesSocket({ kind, state }: Pick<ForwardStatus, 'kind' | 'state'>): boolean {
+  return (kind === 'remote' || kind === 'remote-socks') && state === 'up';
 }

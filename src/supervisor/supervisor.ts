@@ -1,3 +1,4 @@
+import { parseEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
 import type { WantedTunnel } from '../model/memory.ts';
 import type { Plan } from '../model/plan.ts';
@@ -12,6 +13,7 @@ import { samePlan } from './reconcile.ts';
 import { ProfileReader } from './profile-reader.ts';
 import type { Wish } from './resolving.ts';
 import { tunnelName } from '../model/profile-name.ts';
+import { Succession } from './succession.ts';
 import { Tunnel } from './tunnel.ts';
 import { Tunnels } from './tunnels.ts';
 import { WakeWatch } from './wake.ts';
@@ -28,6 +30,8 @@ const HOOKS_GRACE_MS = 3_000;
 export class TunnelSupervisor {
   /** The questions that tunnels wait with, and who answers them. */
   readonly questions: Questions;
+  /** How another supervisor takes the place of this one. */
+  readonly succession: Succession;
   readonly #deps: SupervisorDeps;
   readonly #status: SupervisorStatus;
   readonly #tunnels: Tunnels;
@@ -35,6 +39,8 @@ export class TunnelSupervisor {
   readonly #reader: ProfileReader;
   readonly #events: EventStream;
   readonly #wake: WakeWatch;
+  /** Left by the supervisor before this one; each is told once. */
+  readonly #serverBinds: Map<string, Record<string, string>>;
   #closing: Promise<void> | undefined;
 
   constructor(deps: SupervisorDeps) {
@@ -59,6 +65,13 @@ export class TunnelSupervisor {
     this.questions = new Questions(deps.clock, (tunnel) => this.#tunnels.get(tunnel)?.changed());
     const sayOnce = onceEach((message) => this.#note('error', message));
     this.#memory = new MemoryKeeper(deps.store, () => this.#tunnels.allWanted, sayOnce);
+    this.succession = new Succession({
+      estate: deps.estate,
+      tunnels: this.#tunnels,
+      memory: this.#memory,
+      quiet: () => this.#events.quiet(),
+    });
+    this.#serverBinds = new Map(Object.entries(deps.estate.serverBinds).map(([name, binds]) => [name, { ...binds }]));
     deps.onNotes((level, message) => this.#note(level, message));
     this.#wake = new WakeWatch(
       deps.clock,
@@ -87,6 +100,7 @@ export class TunnelSupervisor {
    */
   async down(select: Selection, drainMs: number, caller: Caller): Promise<readonly string[]> {
     const names = await this.#reader.known(select, caller);
+    for (const name of names) this.succession.tookDown(name, drainMs);
     await Promise.all(names.map((name) => this.#tunnels.takeDown(name, drainMs)));
     return names;
   }
@@ -213,6 +227,7 @@ export class TunnelSupervisor {
 
   async #close(drainMs: number): Promise<void> {
     await this.#memory.freeze();
+    this.succession.tookDown(null, drainMs);
     this.#wake.stop();
     const tunnels = this.#tunnels.all;
     await Promise.all(this.#tunnels.names.map((name) => this.#tunnels.takeDown(name, drainMs)));
@@ -273,8 +288,16 @@ export class TunnelSupervisor {
         }),
       keptPort: (forward) => this.#memory.port(name, forward),
       keepPort: (forward, port) => this.#memory.keepPort(name, forward, port),
+      serverBind: (forward) => this.#takeServerBind(name, forward),
       emit: (event) => this.#events.emit(event),
     });
+  }
+
+  #takeServerBind(tunnel: string, forward: string): Endpoint | undefined {
+    const binds = this.#serverBinds.get(tunnel);
+    const bind = binds?.[forward];
+    delete binds?.[forward];
+    return bind === undefined ? undefined : parseEndpoint(bind);
   }
 
   /** Tells everybody who listens, and the log, what went wrong around the tunnels and belongs to none of them. Never throws. */

@@ -1,6 +1,7 @@
 import type { ForwardContext } from '../forward/forward-context.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
+import type { Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError, type FailureCode } from '../model/failure.ts';
 import type { ForwardPlan, Plan } from '../model/plan.ts';
 import type { StatusEvent, TunnelStatus } from '../model/status.ts';
@@ -13,7 +14,10 @@ import { tunnelStatus } from './tunnel-status.ts';
 
 /** What a tunnel has from its supervisor. */
 export interface TunnelContext {
-  readonly deps: Pick<SupervisorDeps, 'clock' | 'makeCarrier' | 'makeForward' | 'sameForward' | 'readPassword'>;
+  readonly deps: Pick<
+    SupervisorDeps,
+    'clock' | 'makeCarrier' | 'makeForward' | 'sameForward' | 'readPassword' | 'estate'
+  >;
   readonly ask: Ask;
   readonly openQuestions: () => number;
   readonly agentSocket: () => string | undefined;
@@ -21,6 +25,8 @@ export interface TunnelContext {
   readonly ready: (after: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly keptPort: (forward: string) => number | undefined;
   readonly keepPort: (forward: string, port: number) => void;
+  /** Where the server listened for this forward of a supervisor that has left it to us; told once. */
+  readonly serverBind: (forward: string) => Endpoint | undefined;
   readonly emit: (event: StatusEvent) => void;
 }
 
@@ -130,6 +136,20 @@ export class Tunnel {
     this.#guard(() => this.#announcer.end());
   }
 
+  /** As `stop`, of a tunnel that another supervisor runs by now: nothing is told, and a client that waits is served. */
+  async leave(drainMs: number): Promise<void> {
+    if (this.#wish === 'stopped') return;
+    this.#wish = 'stopping';
+    this.#announcer.silence();
+    await this.#dismantle(drainMs, 'serve');
+    this.#wish = 'stopped';
+  }
+
+  /** Resolves once each forward has made its first attempt to bind. */
+  get tried(): Promise<void> {
+    return this.#forwards.tried;
+  }
+
   /** Resolves once no hook runs or waits. */
   get hooksIdle(): Promise<void> {
     return this.#announcer.hooksIdle;
@@ -182,9 +202,10 @@ export class Tunnel {
     const carrier = this.#carrier;
     if (carrier === undefined) throw new TunnelError('INTERNAL', `Cannot make forward ${forward}: there is no carrier`);
     const { limits, whileDown, probe, name: tunnel } = this.#plan;
-    const { deps, keptPort, keepPort, emit } = this.#context;
+    const { deps, keptPort, keepPort, serverBind, emit } = this.#context;
     const chosen = bind.kind === 'tcp' && bind.port === 0; // a port that the person named needs no memory
     const preferredPort = chosen ? keptPort(forward) : undefined;
+    const before = serverBind(forward);
     return {
       carrier,
       clock: deps.clock,
@@ -196,6 +217,8 @@ export class Tunnel {
         return { subject, read: () => deps.readPassword(subject, this.#plan.secrets.password) };
       },
       ...(preferredPort === undefined ? {} : { preferredPort }),
+      ...(before === undefined ? {} : { serverBind: before }),
+      sockets: deps.estate.sockets,
       onBound: (port) => chosen && keepPort(forward, port),
       onChange: () => this.#announcer.stirred(),
       onConnection: (record) =>
@@ -212,10 +235,10 @@ export class Tunnel {
     this.changed();
   }
 
-  async #dismantle(drainMs: number): Promise<void> {
+  async #dismantle(drainMs: number, held: 'cut' | 'serve' = 'cut'): Promise<void> {
     const carrier = this.#carrier;
     this.#unsubscribe();
-    await this.#atMost(drainMs + CLOSE_GRACE_MS, this.#forwards.close(drainMs));
+    await this.#atMost(drainMs + CLOSE_GRACE_MS, this.#forwards.close(drainMs, held));
     if (carrier !== undefined) await this.#atMost(CLOSE_GRACE_MS, this.#closed(carrier));
   }
 

@@ -29,6 +29,7 @@ const quiet: ControlHandlers = {
   attend: notCalled,
   answer: notCalled,
   decline: notCalled,
+  handOver: notCalled,
   stop: () => ({}),
 };
 

@@ -1,3 +1,5 @@
+import { ListeningSockets } from '../../src/forward/listening-sockets.ts';
+import { NOTHING_UNLOCKED } from '../../src/model/handover.ts';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { composeEngine } from '../../src/compose-engine.ts';
@@ -37,6 +39,7 @@ beforeEach(async () => {
     listNames: () => Promise.resolve([]),
     refuseConflicts: () => undefined,
     readPassword: () => Promise.resolve(undefined),
+    estate: { sockets: new ListeningSockets(), unlocked: () => NOTHING_UNLOCKED, serverBinds: {} },
     store: new SeenStore(),
     log: null,
     onNotes: () => undefined,

@@ -91,6 +91,7 @@ export class ScriptedSupervisor {
       attend: note('attend', { waiting: [] }),
       answer: note('answer', { accepted: true }),
       decline: note('decline', { accepted: true }),
+      handOver: note('handOver', { pid: 1 }),
       stop: note('stop', {}),
     };
   }

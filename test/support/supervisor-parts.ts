@@ -1,3 +1,5 @@
+import { ListeningSockets } from '../../src/forward/listening-sockets.ts';
+import { NOTHING_UNLOCKED } from '../../src/model/handover.ts';
 import type { Forward, ForwardContext, ForwardFacts } from '../../src/forward/forward-context.ts';
 import { sameForward } from '../../src/forward/forward.ts';
 import type { CarrierStatus, ManagedCarrier } from '../../src/link/carrier.ts';
@@ -287,6 +289,7 @@ export class Stage {
       },
       sameForward,
       readPassword: () => Promise.resolve(undefined),
+      estate: { sockets: new ListeningSockets(), unlocked: () => NOTHING_UNLOCKED, serverBinds: {} },
       store: this.store,
       log: null,
       onNotes: () => undefined,

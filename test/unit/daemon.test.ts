@@ -45,14 +45,23 @@ describe('a lock file', () => {
 describe('a process', () => {
   test('is known by the start that /proc tells, whatever its name holds', () => {
     const stat = `42 (a) Z b) S ${Array.from({ length: 30 }, (_, at) => at + 4).join(' ')}\n`;
-    expect(parseStat(stat)).toEqual({ start: '22', ended: false });
-    expect(parseStat(stat.replace(') S', ') Z'))).toEqual({ start: '22', ended: true });
+    expect(parseStat(stat)).toEqual({ start: '22', ended: false, stopped: false });
+    expect(parseStat(stat.replace(') S', ') T'))).toEqual({ start: '22', ended: false, stopped: true });
+    expect(parseStat(stat.replace(') S', ') Z'))).toEqual({ start: '22', ended: true, stopped: false });
     expect(parseStat('')).toBeUndefined();
   });
 
   test('is known by the start that ps tells, where there is no /proc', () => {
-    expect(parsePs('Ss   Sat Nov 22 16:18:24 2025\n')).toEqual({ start: 'Sat Nov 22 16:18:24 2025', ended: false });
-    expect(parsePs('Z+   Sat Nov 22 16:18:24 2025')).toEqual({ start: 'Sat Nov 22 16:18:24 2025', ended: true });
+    expect(parsePs('Ss   Sat Nov 22 16:18:24 2025\n')).toEqual({
+      start: 'Sat Nov 22 16:18:24 2025',
+      ended: false,
+      stopped: false,
+    });
+    expect(parsePs('Z+   Sat Nov 22 16:18:24 2025')).toEqual({
+      start: 'Sat Nov 22 16:18:24 2025',
+      ended: true,
+      stopped: false,
+    });
     expect(parsePs('')).toBeUndefined();
   });
 });

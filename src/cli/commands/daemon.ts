@@ -1,4 +1,5 @@
 import { connectOrSpawn } from '../../daemon/spawn.ts';
+import { replaceSupervisor } from '../../daemon/replace.ts';
 import { stopSupervisor } from '../../daemon/stop.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { didYouMean } from '../../model/nearest.ts';
@@ -8,10 +9,16 @@ import { supervisorLine } from '../render/status.ts';
 import { snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
 const ACTIONS = ['status', 'stop', 'restart', 'run'] as const;
+/** What a supervisor says to the one that it starts in its place: no word for people. */
+const INHERIT = 'inherit';
 
 /** `tunnel daemon`: the supervisor itself. */
 export async function run(args: readonly string[], _options: Options, context: Context): Promise<number> {
   const [word = ''] = args;
+  if (word === INHERIT) {
+    const { inheritSupervisor } = await import('../up/foreground.ts');
+    return inheritSupervisor(context);
+  }
   const action = ACTIONS.find((name) => name === word);
   switch (action) {
     case 'status':
@@ -47,13 +54,16 @@ async function stop({ paths, version, out, json }: Context): Promise<number> {
   return 0;
 }
 
+/** The next supervisor gets the listening sockets of the one that runs. Where that cannot be, stops the one and starts another. */
 async function restart(context: Context): Promise<number> {
   const { paths, version, out, json } = context;
-  await stopSupervisor(paths, version);
+  const handed = await replaceSupervisor(paths, version);
+  if (handed === undefined) await stopSupervisor(paths, version);
   const { client } = await connectOrSpawn(paths, version);
   const { supervisor } = client;
   client.close();
+  const how = handed === undefined ? '' : '; no client was refused, and open connections go on';
   if (json) out.json({ version: 1, supervisor });
-  else out.say(`Restarted${supervisor === undefined ? '' : ` (pid ${supervisor.pid})`}.`);
+  else out.say(`Restarted${supervisor === undefined ? '' : ` (pid ${supervisor.pid})`}${how}.`);
   return 0;
 }

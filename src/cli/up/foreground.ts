@@ -1,5 +1,7 @@
 import { connectControl, type ControlClient } from '../../control/client.ts';
-import { runDaemon, startDaemon, type DaemonOptions } from '../../daemon/main.ts';
+import { runDaemon, startDaemon } from '../../daemon/main.ts';
+import { Predecessor } from '../../daemon/predecessor.ts';
+import type { DaemonOptions } from '../../daemon/running-daemon.ts';
 import { surviveFaults } from '../../daemon/process-events.ts';
 import { FAILURES, asTunnelError, type TunnelError } from '../../model/failure.ts';
 import type { Selection } from '../../model/request.ts';
@@ -17,6 +19,15 @@ import { callerOf } from '../supervisor.ts';
 export async function runSupervisor(context: Context): Promise<number> {
   context.out.onReaderGone(() => undefined); // whoever watched it start may go
   await runDaemon({ ...(await daemonOptions(context)), signal: context.signal });
+  return 0;
+}
+
+/** What a supervisor starts to take its place: as `runSupervisor`, with all that the one before leaves. */
+export async function inheritSupervisor(context: Context): Promise<number> {
+  const options = await daemonOptions(context);
+  await (await import('../../compose.ts')).loadAll(); // before the other one is told that we are there: clients wait then
+  const predecessor = await Predecessor.meet();
+  await runDaemon({ ...options, predecessor, signal: context.signal });
   return 0;
 }
 
@@ -112,9 +123,9 @@ async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mod
     paths: context.paths,
     version: context.version,
     clock: systemClock,
-    makeSupervisor: async () => {
+    makeSupervisor: async (estate) => {
       await loadAll();
-      return makeSupervisor(context.paths, context.version, context.env);
+      return makeSupervisor(context.paths, context.version, context.env, estate);
     },
     onFault: (error) => sayFault(error, context),
   };
