@@ -1,5 +1,7 @@
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { authorizeStage } from '../support/authorize-stage.ts';
 import { ask } from '../support/clients.ts';
@@ -289,6 +291,40 @@ describe('authorize --install', () => {
     });
     expect(await on.lines()).toHaveLength(1);
     expect(await readFile(bastion.authorizedKeysFile, 'utf8')).not.toContain('restrict');
+  });
+});
+
+describe('authorize --key', () => {
+  test('takes a key that is there, and never limits one that others use too', { timeout: 60_000 }, async () => {
+    await using on = await authorizeStage();
+    await mkdir(join(on.account, '.ssh'), { mode: 0o700 });
+    const general = await readFile(`${on.sshd.identityFile}.pub`, 'utf8');
+    await writeFile(on.file, general);
+
+    const ran = await on.cli.run('authorize', 'mail', '--key', on.sshd.identityFile, '--install');
+
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain(`command="false" ${general.split(' ').slice(0, 2).join(' ')} tunnel:mail@`);
+    expect(ran.stderr).toContain('the key stands there already, as: ssh-ed25519');
+    expect(await readFile(on.file, 'utf8')).toBe(general);
+  });
+
+  test('says how to write the public half of a key that hides it, and that a file is missing', async () => {
+    await using cli = await tunnelCli();
+    await cli.home.profile('mail', MAIL);
+    const hidden = join(cli.home.dir, 'hidden');
+    const args = ['-q', '-t', 'rsa', '-m', 'PEM', '-N', 'secret', '-f', hidden];
+    await promisify(execFile)('ssh-keygen', args);
+    await rm(`${hidden}.pub`);
+
+    const [locked, missing] = [
+      await cli.run('authorize', 'mail', '--key', 'hidden'),
+      await cli.run('authorize', 'mail', '--key', 'none'),
+    ];
+
+    expect([locked.code, missing.code]).toEqual([4, 4]);
+    expect(locked.stderr).toContain(`ssh-keygen -y -f ${hidden} > ${hidden}.pub`);
+    expect(missing.stderr).toContain('no such file');
   });
 });
 

@@ -52,9 +52,12 @@ type Tried = Pick<Done, 'installed' | 'steps'>;
  * then shows that its line, which this command put there, is there still.
  */
 async function putThere(subject: Subject, context: Context): Promise<Tried> {
-  const there = usesKey(subject.server, subject.key.file) && (await wasInstalled(subject));
-  const steps = there ? await prove(subject, undefined, context) : [];
-  if (there && steps[0]?.error?.code !== 'LOGIN_REFUSED') return { installed: { state: 'present', loose: [] }, steps };
+  const mayBeThere = usesKey(subject.server, subject.key.file) && (await wasInstalled(subject));
+  const steps = mayBeThere ? await prove(subject, undefined, context) : [];
+  const [login] = steps;
+  if (login !== undefined && login.error?.code !== 'LOGIN_REFUSED') {
+    return { installed: login.error === undefined ? { state: 'present', loose: [] } : undefined, steps };
+  }
   const installed = await install(subject, context);
   if (!context.json) context.out.say(SAID[installed.state]);
   return { installed, steps: await prove(subject, installed, context) };
