@@ -130,7 +130,7 @@ const IRRELEVANT = new Set(
   `addkeystoagent batchmode canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots
   canonicalizepermittedcnames channeltimeout clearallforwardings controlmaster controlpath controlpersist
   enableescapecommandline escapechar exitonforwardfailure fingerprinthash forkafterauthentication forwardagent forwardx11
-  forwardx11timeout forwardx11trusted gatewayports ignoreunknown include ipqos logverbose loglevel match nohostauthenticationforlocalhost
+  forwardx11timeout forwardx11trusted gatewayports ignoreunknown include ipqos logverbose loglevel match
   numberofpasswordprompts obscurekeystroketiming permitlocalcommand localcommand refuseconnection
   remotecommand requesttty sendenv sessiontype setenv stdinnull streamlocalbindmask streamlocalbindunlink syslogfacility tag
   tcpkeepalive tunnel tunneldevice versionaddendum visualhostkey xauthlocation gssapidelegatecredentials gssapikexalgorithms

@@ -13,7 +13,7 @@ export interface KeyFile {
   readonly blob: Buffer | undefined;
   /** The certificate beside the key (`-cert.pub`), if any. */
   readonly certificate: Buffer | undefined;
-  /** A `.pub` file was named: the private half is in the agent, or nowhere. */
+  /** Only the `.pub` file is there, or it was named: the private half is in the agent, or nowhere. */
   readonly publicOnly: boolean;
   /** Asks for the passphrase where one is needed and nobody knows it. Rejects with KEY_UNUSABLE or NEEDS_PERSON. */
   unlock(context: HopContext): Promise<PrivateKey>;
@@ -30,7 +30,8 @@ const MOST_PASSPHRASES = 3;
  */
 export async function readKeyFile(file: string, signal: AbortSignal): Promise<KeyFile | undefined> {
   const found = await readPrivately(file);
-  if (found === undefined) return undefined;
+  // As ssh: of a key that only the agent holds, its public half may be all that lies there.
+  if (found === undefined) return file.endsWith('.pub') ? undefined : readKeyFile(`${file}.pub`, signal);
   const { text, id } = found;
   const format = keyFormat(text, file);
   if (format.kind === 'unusable') throw unusable(file, format.why, format.remedy);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FAILURES } from '../../src/model/failure.ts';
+import { readSettings } from '../../src/ssh-config/settings.ts';
 
 test('docs/errors.md and the table of failures name the same codes, exits and retries', () => {
   const rows = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^\| `([A-Z_]+)` +\| (\d+) +\| (yes|no) +\|/gm)];
@@ -30,7 +31,9 @@ test('every folder and file that docs/architecture.md names is there, and every 
 
 test('docs/ssh.md names tests that are there', () => {
   const text = readFileSync('docs/ssh.md', 'utf8');
-  const named = [...text.matchAll(/`(test\/\S+\.test\.ts)`: "([^"]+)"/g)];
+  const named = [...text.matchAll(/`(test\/\S+\.test\.ts)`: "([^"]+)"(?:, "([^"]+)")?/g)].flatMap(
+    ([row, file, title, second]) => [[row, file, title], ...(second === undefined ? [] : [[row, file, second]])],
+  );
 
   const missing = named.filter(([, file = '', title = '']) => {
     return !existsSync(file) || !readFileSync(file, 'utf8').includes(title);
@@ -38,4 +41,17 @@ test('docs/ssh.md names tests that are there', () => {
 
   expect(named.length).toBeGreaterThan(15);
   expect(missing.map(([row]) => row)).toEqual([]);
+});
+
+test('docs/ssh.md says of each keyword of ssh_config whether it is named in a warning, as it is', () => {
+  const text = readFileSync('docs/ssh.md', 'utf8');
+  const rows = [...text.matchAll(/^\| (takes effect|without meaning|ignored)[^|]* \| ([A-Z][^|]*[a-zA-Z0-9]) +\|/gm)];
+  const listed = rows.flatMap(([, effect, keywords = '']) => keywords.split(', ').map((keyword) => [effect, keyword]));
+
+  const warned = ([, keyword = '']: readonly (string | undefined)[]): boolean => {
+    const said = new Map([[keyword.toLowerCase(), ['something']]]);
+    return readSettings('library', said, new Map()).warnings.some((warning) => warning.includes('is not honoured'));
+  };
+  expect(listed.length).toBeGreaterThan(90);
+  expect(listed.filter((one) => warned(one) !== (one[0] === 'ignored'))).toEqual([]);
 });
