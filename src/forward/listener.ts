@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net';
 import { formatEndpoint, isLoopback, type Endpoint, type TcpEndpoint, type UnixEndpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
+import type { SocketAccess } from '../model/plan.ts';
 import { bindFailure, type Refusal } from './bind-failure.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import { portHolder } from './port-holder.ts';
@@ -9,6 +10,8 @@ import { clearStaleSocket, draftPath, placeSocket, removeOwnSocket } from './uni
 
 export interface ListenerOptions {
   readonly bind: Endpoint;
+  /** Whose programs may connect to a Unix socket; missing: its owner's alone. */
+  readonly access?: SocketAccess;
   /** Tried first where `bind` leaves the port open: the one that it had last time. */
   readonly preferredPort?: number;
   /** Whether to look for the holder of a busy port, which takes up to 0.8 s. */
@@ -33,6 +36,9 @@ export interface Listener {
   /** Frees the address at once; accepted sockets live on. Safe to call twice. */
   close(): void;
 }
+
+/** What is taken from 0777: nobody needs to execute a socket. */
+const UMASK: Readonly<Record<SocketAccess, number>> = { owner: 0o177, group: 0o117, everybody: 0o111 };
 
 /** Linux takes min(this, somaxconn): room for a browser's or a pool's burst of connections in one turn. */
 const BACKLOG = 1024;
@@ -219,8 +225,8 @@ function open(where: Where, at: Endpoint, options: ListenerOptions): Promise<Ope
       server.on('error', options.onAcceptError);
       resolve({ server });
     });
-    // The file of a unix socket is made in this very call: only its owner may ever connect.
-    const mask = where.path === undefined ? undefined : process.umask(0o177);
+    // The file of a unix socket is made in this very call: nobody else may connect even for a moment.
+    const mask = where.path === undefined ? undefined : process.umask(UMASK[options.access ?? 'owner']);
     try {
       server.listen({ ...where, exclusive: true });
     } finally {

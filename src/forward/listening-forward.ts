@@ -115,8 +115,10 @@ export class ListeningForward implements Forward {
 
   #listen(nameHolder: boolean): Promise<Listener> {
     const { preferredPort, sockets } = this.#context;
+    const { bind, access } = this.#plan;
     return listen({
-      bind: this.#plan.bind,
+      bind,
+      ...(access === undefined ? {} : { access }),
       ...(sockets === undefined ? {} : { sockets }),
       ...(preferredPort === undefined ? {} : { preferredPort }),
       nameHolder,

@@ -1,5 +1,5 @@
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
-import type { ClientRule, Expectation } from './plan.ts';
+import type { ClientRule, Expectation, SocketAccess } from './plan.ts';
 
 /** A forward as a profile or a command line says it: what is left out is undefined, and `plan/resolve.ts` fills it. */
 export type ForwardSpec = LocalSpec | RemoteSpec | SocksSpec | RemoteSocksSpec | TriggerSpec | RelaySpec;
@@ -15,6 +15,7 @@ interface CommonSpec {
   /** CIDR form. */
   readonly allow?: readonly string[] | undefined;
   readonly gateway?: boolean | undefined;
+  readonly access?: SocketAccess | undefined;
   readonly expect?: Expectation | undefined;
   /** Without a protocol it is that of the forward. */
   readonly map?: { readonly port: number; readonly protocol?: 'tcp' | 'udp' | undefined } | undefined;

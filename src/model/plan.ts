@@ -116,7 +116,12 @@ export interface ListenerPlan {
   readonly clients: ClientRule;
   /** A port of the router that is to lead to this listener; missing where none is. */
   readonly map?: MapPlan;
+  /** Whose programs may connect to a Unix socket that this machine listens on; missing: its owner's alone. */
+  readonly access?: SocketAccess;
 }
+
+/** The mode of a socket file: 0600, 0660 or 0666. */
+export type SocketAccess = 'owner' | 'group' | 'everybody';
 
 export interface MapPlan {
   /** Wished for: the router may grant another. */

@@ -188,7 +188,16 @@ interface ForwardRules {
 
 function forwardPlan(spec: ForwardSpec, name: string, { connectMs, permit }: ForwardRules): ForwardPlan {
   const { bind, allow = null, expect = null, clients = 'many' } = spec;
-  const listener: ListenerPlan = { name, bind, allow, expect, demand: demandOf(spec), clients, ...mapOf(spec) };
+  const listener: ListenerPlan = {
+    name,
+    bind,
+    allow,
+    expect,
+    demand: demandOf(spec),
+    clients,
+    ...mapOf(spec),
+    ...accessOf(spec),
+  };
   switch (spec.kind) {
     case 'local':
     case 'remote':
@@ -218,6 +227,10 @@ function forwardPlan(spec: ForwardSpec, name: string, { connectMs, permit }: For
 
 function mapOf(spec: ForwardSpec): Pick<ListenerPlan, 'map'> {
   return spec.map === undefined ? {} : { map: { port: spec.map.port, protocol: mapProtocol(spec) } };
+}
+
+function accessOf({ access }: ForwardSpec): Pick<ListenerPlan, 'access'> {
+  return access === undefined ? {} : { access };
 }
 
 /** `idle` is the time of the ports; on demand the link is needed while one is open or a client is there, and no longer. */

@@ -11,6 +11,7 @@ export interface ForwardMistake {
     | 'idle'
     | 'lifetime'
     | 'clients'
+    | 'access'
     | 'allow'
     | 'expect'
     | 'expectAt'
@@ -32,7 +33,7 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (forward.lifetimeMs !== undefined && !onDemand) {
     yield { field: 'lifetime', message: '`lifetime` needs `open: on-demand`' };
   }
-  if (onDemand && (forward.kind === 'remote' || forward.kind === 'remote-socks')) {
+  if (onDemand && onServer(forward)) {
     const why = 'the server listens only while the SSH connection is up';
     yield { field: 'open', message: `\`open: on-demand\` is for listeners of this machine: ${why}` };
   }
@@ -49,6 +50,9 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
       field: 'allow',
       message: '`allow` is not for a Unix socket: its clients have no address, and its file says who may connect',
     };
+  }
+  if (forward.access !== undefined && (forward.bind.kind !== 'unix' || onServer(forward))) {
+    yield { field: 'access', message: '`access` is for a Unix socket of this machine: it is the mode of its file' };
   }
   if (forward.kind === 'socks' || forward.kind === 'remote-socks') {
     const { expect, expectAt } = forward;
@@ -68,6 +72,10 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
       message: 'binds beyond loopback, where others can reach it: say `gateway: true` if that is meant',
     };
   }
+}
+
+function onServer({ kind }: ForwardSpec): boolean {
+  return kind === 'remote' || kind === 'remote-socks';
 }
 
 function relaysDatagrams(forward: ForwardSpec): boolean {

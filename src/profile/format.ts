@@ -58,6 +58,7 @@ export function writtenForward(forward: ForwardSpec): Written {
     clients: forward.clients,
     allow: forward.allow,
     gateway: forward.gateway,
+    access: forward.access,
     expect: forward.expect && expectation(forward.expect),
     map: forward.map && { port: forward.map.port, protocol: forward.map.protocol },
   };

@@ -36,6 +36,7 @@ function binds({ forwards }: Profile): string[] {
     ...(forward.kind === 'remote' || forward.kind === 'remote-socks' || forward.kind === 'trigger'
       ? ['lets the server reach into this network']
       : []),
+    ...(forward.access === undefined || forward.access === 'owner' ? [] : ['opens a socket to other users']),
     ...(forward.map === undefined ? [] : ['asks the router for a port']),
   ]);
 }

@@ -65,6 +65,12 @@ const common = {
     default: 'false',
     example: 'true',
   }),
+  access: field(oneOf('owner', 'group', 'everybody'), {
+    type: 'owner, group or everybody',
+    help: 'Whose programs may connect to a Unix socket that we make: its file is 0600, 0660 or 0666.',
+    default: 'owner',
+    example: 'group',
+  }),
   expect: field(expectation, {
     type: 'tcp, pop3, imap, smtp, http, tls, ssh or banner:/REGEX/',
     help: 'Asks the service through the tunnel now and then whether it still answers so.',
@@ -112,8 +118,8 @@ const proxyProbe = field(target, {
 type Common = z.output<ReturnType<typeof fields<typeof common>>>;
 
 /** The fields of the file under the names of the model. */
-function shared({ idle, lifetime, name, open, clients, allow, gateway, expect, map }: Common) {
-  return { name, open, clients, allow, gateway, expect, map, idleMs: idle, lifetimeMs: lifetime };
+function shared({ idle, lifetime, name, open, clients, allow, gateway, access, expect, map }: Common) {
+  return { name, open, clients, allow, gateway, access, expect, map, idleMs: idle, lifetimeMs: lifetime };
 }
 
 const bindField = (help: string, example: string) => needed(bind, { type: BIND_TYPE, help, example });

@@ -156,7 +156,7 @@ test(
 );
 
 test(
-  'Unix sockets stand at either end of local and remote forwards, for their owner alone',
+  'Unix sockets stand at either end of local and remote forwards, for their owner alone unless the profile says otherwise',
   { timeout: 30_000 },
   async () => {
     await using on = await stage(
@@ -164,7 +164,7 @@ test(
   - { remote: "unix:${dir}/on-server.sock", to: "127.0.0.1:${echoPort}", name: a }
   - { local: "127.0.0.1:auto", to: "unix:${dir}/on-server.sock", name: tcp-unix }
   - { local: "unix:${dir}/b.sock", to: "unix:${dir}/on-server.sock", name: unix-unix }
-  - { local: "unix:${dir}/c.sock", to: "127.0.0.1:${echoPort}", name: unix-tcp }
+  - { local: "unix:${dir}/c.sock", to: "127.0.0.1:${echoPort}", name: unix-tcp, access: group }
   - { remote: "127.0.0.1:0", to: "unix:${dir}/c.sock", name: back }
 `,
     );
@@ -180,7 +180,7 @@ test(
 
     expect(answers).toEqual(['tcp-unix', 'unix-unix', 'unix-tcp', 'remote-unix']);
     const modes = await Promise.all(['b.sock', 'c.sock'].map((name) => stat(join(dir, name))));
-    expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['600', '600']);
+    expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['600', '660']);
   },
 );
 

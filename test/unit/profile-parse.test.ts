@@ -224,6 +224,11 @@ describe('what contradicts itself', () => {
       '3:49 `clients: queue` is not for a Unix socket',
     ],
     [
+      'the mode of a file that is none',
+      '  - { local: 1, to: "a:1", access: group }',
+      '3:36 `access` is for a Unix socket of this machine',
+    ],
+    [
       'addresses for a Unix socket',
       '  - { remote: "unix:/run/x", to: "a:1", allow: [10.0.0.0/8] }',
       '3:48 `allow` is not for a Unix socket',
