@@ -146,7 +146,9 @@ export class ListeningForward implements Forward {
     const originator = {
       address: remoteAddress ?? NO_ADDRESS.address,
       port: remotePort ?? NO_ADDRESS.port,
-      ...reachedOf(socket),
+      get reached() {
+        return reachedOf(socket); // a system call, and only a relay asks
+      },
     };
     const client = unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: originator.address, port: originator.port });
     const place = unix ? 'unix' : originator.address;
@@ -223,7 +225,7 @@ function probeOf(
 }
 
 /** Which of our addresses the client connected to; a unix socket has none. */
-function reachedOf({ localAddress, localPort }: Socket): Pick<Originator, 'reached'> {
-  if (localAddress === undefined || localPort === undefined) return {};
-  return { reached: { address: localAddress, port: localPort } };
+function reachedOf({ localAddress, localPort }: Socket): Originator['reached'] {
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  return { address: localAddress, port: localPort };
 }

@@ -8,7 +8,7 @@ export interface Originator {
   readonly address: string;
   readonly port: number;
   /** The address of ours that it connected to, where it is known. SSH does not carry it; the PROXY protocol does. */
-  readonly reached?: { readonly address: string; readonly port: number };
+  readonly reached?: { readonly address: string; readonly port: number } | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import { endOnce } from './compat/channel-end.ts';
 import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
 import type { Borrower, PooledReads } from './pooled-reads.ts';
@@ -61,6 +62,7 @@ export class SshChannel implements Channel, Held, Borrower {
     this.#widen = parts.window === undefined ? undefined : windowKeeper(stream, parts.window.growth);
     this.#sendWindow = sendWindowOf(stream);
     boundQueues(stream, QUEUE_BYTES);
+    endOnce(stream);
     if (parts.reads !== undefined) this.#divert(parts.reads);
     stream.on('error', (error) => this.#close(asTunnelError(error)));
     stream.on('close', () => this.#close());
