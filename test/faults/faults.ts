@@ -13,18 +13,24 @@ export interface Fault {
   readonly unbinds?: true;
   /** Whether no byte gets through to the server and back, from the strike to the mend. */
   readonly severs?: true;
+  /** Whether clients may wait for as long as it stands: bytes come late, or the supervisor does not run. */
+  readonly slows?: true;
+  /** Whether what is open may end in any way at that moment: a killed process sends no RST of its own. */
+  readonly kills?: true;
   /** @returns how to mend it; nothing where the fault is a moment */
   strike(lab: Laboratory, chance: Chance): Promise<(() => Promise<void>) | undefined>;
 }
 
 const PATH: readonly Fault[] = [
-  path('path stalls', ({ path }) => path.stall(), true),
-  path('path drops', ({ path }) => path.drop(), true),
-  path('path refuses', ({ path }) => path.refuse(), true),
+  path('path stalls', ({ path }) => path.stall(), { severs: true }),
+  path('path drops', ({ path }) => path.drop(), { severs: true }),
+  path('path refuses', ({ path }) => path.refuse(), { severs: true }),
   path('path forgets who is idle', ({ path }, chance) => path.idleKill(chance.between(100, 900))),
-  path('path is slow', ({ path }) => path.throttle(200_000)),
-  path('path is long', ({ path }, chance) => path.delay(chance.between(20, 300), chance.between(0, 20))),
-  path('path slices', ({ path }, chance) => path.slice(chance.pick([1, 7, 100, 1_400]))),
+  path('path is slow', ({ path }) => path.throttle(200_000), { slows: true }),
+  path('path is long', ({ path }, chance) => path.delay(chance.between(20, 300), chance.between(0, 20)), {
+    slows: true,
+  }),
+  path('path slices', ({ path }, chance) => path.slice(chance.pick([100, 1_400])), { slows: true }),
   path('path cuts in the middle', ({ path }, chance) => path.cutAfter(chance.between(1, 400_000))),
   moment('path resets', 'path', ({ path }) => path.reset()),
 ];
@@ -102,7 +108,7 @@ const PERSON: readonly Fault[] = [
 
 const SUPERVISOR: readonly Fault[] = [
   {
-    ...{ name: 'supervisor sleeps', layer: 'supervisor' },
+    ...{ name: 'supervisor sleeps', layer: 'supervisor', slows: true },
     strike: async (lab) => {
       const { pid } = await lab.supervisor();
       process.kill(pid, 'SIGSTOP');
@@ -110,7 +116,7 @@ const SUPERVISOR: readonly Fault[] = [
     },
   },
   {
-    ...{ name: 'supervisor is killed', layer: 'supervisor', unbinds: true },
+    ...{ name: 'supervisor is killed', layer: 'supervisor', unbinds: true, kills: true },
     strike: async (lab) => {
       process.kill((await lab.supervisor()).pid, 'SIGKILL');
       return async () => void (await lab.cli.run('up', 't', '--no-wait'));
@@ -120,9 +126,13 @@ const SUPERVISOR: readonly Fault[] = [
 
 export const FAULTS: readonly Fault[] = [...PATH, ...SERVER, ...PERSON, ...SUPERVISOR];
 
-function path(name: string, strike: (lab: Laboratory, chance: Chance) => void | Promise<void>, severs?: true): Fault {
+function path(
+  name: string,
+  strike: (lab: Laboratory, chance: Chance) => void | Promise<void>,
+  more: Pick<Fault, 'severs' | 'slows'> = {},
+): Fault {
   return {
-    ...{ name, layer: 'path', ...(severs && { severs }) },
+    ...{ name, layer: 'path', ...more },
     strike: async (lab, chance) => {
       await strike(lab, chance);
       return () => lab.path.heal();

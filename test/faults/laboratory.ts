@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { ConnectionRecord } from '../../src/model/status.ts';
 import { ask } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { faultyPath, type FaultyPath } from '../support/faulty-path.ts';
@@ -21,6 +22,8 @@ export interface Laboratory extends AsyncDisposable {
   readonly profile: string;
   /** By the lock: also of a supervisor that is stopped. */
   supervisor(): Promise<{ readonly pid: number; readonly socket: string }>;
+  /** What the tunnel's log says of connections that have ended. */
+  records(): Promise<readonly ConnectionRecord[]>;
   /** Resolves once a client is served; says how long that took. */
   calm(withinMs: number): Promise<number>;
 }
@@ -43,6 +46,11 @@ export async function laboratory(): Promise<Laboratory> {
     ...{ cli, sshd, path, port, profile },
     supervisor: async () =>
       JSON.parse(await readFile(`${cli.home.stateDir}/supervisor.lock`, 'utf8')) as { pid: number; socket: string },
+    records: async () => {
+      const { stdout } = await cli.ok('logs', 't', '--json');
+      const lines = stdout.split('\n').filter((line) => line.includes('"event":"connection"'));
+      return lines.map((line) => JSON.parse(line) as ConnectionRecord);
+    },
     calm: async (withinMs) => {
       const fromMs = performance.now();
       await eventually(async () => (await ask(port, 'calm?').catch(() => '')) === 'calm?', { withinMs });

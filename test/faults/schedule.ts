@@ -48,12 +48,13 @@ export async function runSchedule(
   await run.watcher.stop();
   const after = await settled(lab, before);
   const facts: Facts = {
-    ...{ visits: traffic.visits, unbound: run.unbound, severed: run.severed, calmAfterMs, before, after },
+    ...{ visits: traffic.visits, unbound: run.unbound, severed: run.severed, slowed: run.slowed, calmAfterMs },
+    ...{ before, after, killedAtMs: run.killedAtMs },
     ...{ samples: run.watcher.samples, probes: run.watcher.probes, stolenAtMs: run.watcher.stolenAtMs },
-    connectedAtMs: lab.sshd.timesOf(/^Connection from /),
+    connectedAtMs: lab.path.joinedAtMs,
+    records: await lab.records(),
     loggedInAtMs: lab.sshd.timesOf(/^Accepted \S+ for /),
     faults: faultCount,
-    killed: run.names.filter((name) => name === 'supervisor is killed').length,
   };
   const count = (end: Visit['end']): number => traffic.visits.filter((visit) => visit.end === end).length;
   return {
@@ -67,6 +68,8 @@ export async function runSchedule(
 class Run {
   readonly names: string[] = [];
   readonly unbound: Span[] = [];
+  readonly slowed: Span[] = [];
+  readonly killedAtMs: number[] = [];
   readonly severed: (Span & { readonly slept: boolean })[] = [];
   readonly watcher: Watcher;
   readonly #lab: Laboratory;
@@ -96,9 +99,10 @@ class Run {
 
   async #begin(fault: Fault): Promise<Standing> {
     this.names.push(fault.name);
-    this.#onFault(fault.name);
+    this.#onFault(`${Math.round(performance.now())} ${fault.name}`);
     const portIsBack = fault.unbinds === true ? this.watcher.giveUpPort() : undefined;
     const fromMs = performance.now();
+    if (fault.kills === true) this.killedAtMs.push(fromMs);
     const mend = await fault.strike(this.#lab, this.#chance);
     return { fault, fromMs, mend, portIsBack };
   }
@@ -108,6 +112,7 @@ class Run {
     // The strike may take its time; nothing was severed for sure before it had ended, and that is soon.
     if (fault.severs === true) this.severed.push({ fromMs: fromMs + 500, toMs: performance.now(), slept });
     await mend?.();
+    if (fault.slows === true) this.slowed.push({ fromMs, toMs: performance.now() });
     if (fault.unbinds !== true) return;
     await eventually(async () => !(await refuses(this.#lab.port)), { withinMs: CALM_MS, what: 'the port' });
     this.unbound.push({ fromMs, toMs: performance.now() });

@@ -8,9 +8,11 @@ export interface Visit {
   readonly tookMs: number;
   readonly sentBytes: number;
   readonly backBytes: number;
-  /** `whole`: all came back and the end was clean. `refused`: nobody listened. `cut`: it ended early, and said so by RST or
-   * before a byte. `short`: it ended cleanly though bytes were missing: whoever reads to the end takes a part for the whole. */
-  readonly end: 'whole' | 'cut' | 'short' | 'refused';
+  /**
+   * `whole`: all came back and the end was clean. `refused`: nobody listened. `cut`: it ended early. Whether by RST cannot be
+   * told from here: libuv calls it a clean end where the RST came with the last bytes (POLLHUP after a part of them was read).
+   */
+  readonly end: 'whole' | 'cut' | 'refused';
   /** Where the first byte that is not what was sent came back; undefined where none did. */
   readonly wrongAt: number | undefined;
 }
@@ -76,8 +78,7 @@ export class Traffic {
       socket.on('error', () => undefined); // 'close' follows, and tells the whole
       socket.on('close', () => {
         const whole = ended && backBytes === payload.length;
-        const short = ended && backBytes > 0;
-        const end = whole ? 'whole' : short ? 'short' : connected ? 'cut' : 'refused';
+        const end = whole ? 'whole' : connected ? 'cut' : 'refused';
         const tookMs = performance.now() - startedAtMs;
         resolve({ number, startedAtMs, tookMs, sentBytes: payload.length, backBytes, end, wrongAt });
       });

@@ -23,6 +23,8 @@ const CLEAR: PathRules = { flow: 'pass', bytesPerSecond: Infinity, delayMs: 0, j
  * stays: its next byte is answered with RST, as by a NAT that came back without its table.
  */
 export class FaultyPath {
+  /** When connections came in, by `performance.now()`. */
+  readonly joinedAtMs: number[] = [];
   readonly #server: Server;
   readonly #target: number;
   readonly #pairs = new Set<Pair>();
@@ -130,6 +132,7 @@ export class FaultyPath {
   }
 
   #join(near: Socket): void {
+    this.joinedAtMs.push(performance.now());
     const far = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const pair: Pair = { near, far, lanes: [], passedBytes: 0, forgotten: false, idle: undefined };
     this.#pairs.add(pair);
