@@ -75,13 +75,29 @@ export function matchWords(text: string): readonly string[] {
   return words;
 }
 
-/** A pattern of ssh_config(5): * and ? and nothing else. Names compare without regard to case. */
+/**
+ * A pattern of ssh_config(5): * and ? and nothing else. Names compare without regard to case. Going back to the last star
+ * alone is enough, and keeps a pattern of many stars from taking for ever.
+ */
 export function matchesPattern(text: string, pattern: string): boolean {
-  const shape = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${shape}$`, 's').test(text);
+  let at = 0;
+  let next = 0;
+  let star = -1; // the last one seen, and the place in the text up to which it has been tried
+  let tried = 0;
+  while (at < text.length) {
+    if (pattern[next] === '*') {
+      star = next++;
+      tried = at;
+    } else if (pattern[next] === '?' || pattern[next] === text[at]) {
+      next += 1;
+      at += 1;
+    } else if (star >= 0) {
+      next = star + 1;
+      at = ++tried;
+    } else return false;
+  }
+  while (pattern[next] === '*') next += 1;
+  return next === pattern.length;
 }
 
 /** A list of patterns: one that stands after ! and matches refuses, whatever the others say. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { matchesPattern } from '../../src/ssh-config/lines.ts';
 import { parseAnswer } from '../../src/ssh-config/query.ts';
 import { NO_SETTINGS, readSettings, type SshSettings } from '../../src/ssh-config/settings.ts';
 import { expandFile, expandHome, expandTokens, type TokenFacts } from '../../src/ssh-config/tokens.ts';
@@ -132,4 +133,11 @@ test("a relative path begins where it is told, somebody else's home stays as it 
     '/home/al',
     '~bob/x',
   ]);
+});
+
+// A regular expression took hours for it, and with it every tunnel of the supervisor.
+test('a Host pattern made to be slow is decided at once', () => {
+  expect(matchesPattern('a'.repeat(5_000), '*a'.repeat(30) + 'b')).toBe(false);
+  expect(matchesPattern('a'.repeat(5_000), '*a'.repeat(30))).toBe(true);
+  expect(matchesPattern('pop.example.org', 'p?p*.example.???')).toBe(true);
 });
