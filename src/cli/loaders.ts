@@ -26,6 +26,7 @@ export const LOADERS: Readonly<Record<string, () => Promise<Run>>> = {
   port: async () => (await import('./commands/port.ts')).run,
   daemon: async () => (await import('./commands/daemon.ts')).run,
   completion: async () => (await import('./commands/completion.ts')).run,
+  map: async () => (await import('./commands/map.ts')).run,
   demo: async () => (await import('./commands/demo.ts')).run,
   version: async () => (await import('./commands/version.ts')).run,
   help: async () => (await import('./commands/help.ts')).run,

@@ -367,6 +367,24 @@ export const VERBS: readonly VerbSpec[] = [
     words: ['bash', 'zsh', 'fish', 'powershell'],
   },
   {
+    name: 'map',
+    group: 'Profiles',
+    brief: 'ports of the home router',
+    about:
+      "Without a port, the router's address, protocols and mappings. With ports, asks it to lead each here, keeps them until Ctrl-C and gives them back. A profile does so with `map`.",
+    args: ['[[PORT:]HERE[/udp]…]'],
+    options: [
+      { flags: '--by <protocol>', help: 'only pcp, nat-pmp or upnp' },
+      { flags: '--lease <time>', help: 'ask for so long at a time (default 2h)' },
+    ],
+    examples: [
+      ['tunnel map', 'what the router says'],
+      ['tunnel map 80:8080', "its port 80 to this machine's 8080"],
+      ['tunnel map 5000/udp --json', 'for a script'],
+    ],
+    words: [],
+  },
+  {
     name: 'demo',
     group: 'Scripts and service',
     brief: 'see it work, offline',

@@ -57,3 +57,37 @@ export interface MappingListener {
 export interface PortMapper {
   keep(request: MapRequest, listener: MappingListener): KeptMapping;
 }
+
+/** What a router's own list says of one mapping, whoever asked for it. */
+export interface ListedMapping {
+  readonly protocol: 'tcp' | 'udp';
+  readonly externalPort: number;
+  readonly internalHost: string;
+  readonly internalPort: number;
+  /** Clean, on one line. */
+  readonly description: string;
+  /** Null: until it is removed. */
+  readonly leaseSeconds: number | null;
+}
+
+/** Whether a router answers by one protocol. */
+export interface WayView {
+  readonly way: MappingWay;
+  readonly answers: boolean;
+  /** Its outer address; null where this protocol does not tell. */
+  readonly external: string | null;
+  readonly error: TunnelError | null;
+}
+
+/** A router as it shows itself, without being asked for a mapping. */
+export interface RouterView {
+  readonly router: string;
+  /** Our address towards it. */
+  readonly local: string;
+  readonly external: string | null;
+  readonly ways: readonly WayView[];
+  /** Null where it has no list. */
+  readonly mappings: readonly ListedMapping[] | null;
+  /** Why the Internet cannot reach what it would map; null where nothing is known against it. */
+  readonly error: TunnelError | null;
+}

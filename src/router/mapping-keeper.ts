@@ -129,8 +129,7 @@ export class MappingKeeper implements KeptMapping {
     told: Pick<MappingFacts, 'way' | 'expiresAtMs'> & { readonly router: string; readonly external: Address },
   ): void {
     const before = this.#facts;
-    const { protocol } = this.#request;
-    const error = doubleNat({ ...told.external, protocol }, told.router);
+    const error = doubleNat(told.external.host, told.router);
     const kept = before.error !== null && before.error.message === error?.message; // the same as before keeps its time
     this.#set({ ...told, state: error === null ? 'mapped' : 'double-nat', error: kept ? before.error : error });
     for (const note of grantNotes(this.#request, before, this.#facts, this.#held?.leaseMs ?? null)) {

@@ -1,4 +1,4 @@
-import type { MappingWay } from '../model/mapping.ts';
+import type { ListedMapping, MappingWay } from '../model/mapping.ts';
 
 /** The router, and our address towards it. */
 export interface Gateway {
@@ -46,4 +46,6 @@ export interface MappingProtocol {
   unmap(ask: MapAsk, gateway: Gateway, signal: AbortSignal): Promise<void>;
   /** @param held a mapping to look after; null where there is none */
   look(held: MapAsk | null, gateway: Gateway, signal: AbortSignal): Promise<Look>;
+  /** Every mapping of the router; only where the protocol has a list. */
+  list?(gateway: Gateway, signal: AbortSignal): Promise<readonly ListedMapping[]>;
 }

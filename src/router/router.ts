@@ -1,7 +1,8 @@
 import type { Clock } from '../model/clock.ts';
-import type { KeptMapping, MappingListener, MapRequest, PortMapper } from '../model/mapping.ts';
+import type { KeptMapping, MappingListener, MapRequest, PortMapper, RouterView } from '../model/mapping.ts';
 import { MappingKeeper } from './mapping-keeper.ts';
 import type { Gateway, MappingProtocol } from './mapping-protocol.ts';
+import { surveyRouter } from './survey.ts';
 
 export interface RouterParts {
   readonly clock: Clock;
@@ -41,6 +42,16 @@ export class Router implements PortMapper {
     });
     keeper.start();
     return keeper;
+  }
+
+  /** Our address towards the router. Rejects with ROUTER_NOT_FOUND. */
+  async localAddress(): Promise<string> {
+    return (await this.#parts.findGateway(null)).local;
+  }
+
+  /** What the router says of itself; it is asked for nothing. Rejects with ROUTER_NOT_FOUND. */
+  async survey(signal: AbortSignal): Promise<RouterView> {
+    return surveyRouter(this.#parts.protocols, await this.#parts.findGateway(null), signal);
   }
 
   /** One at a time for each port of ours: a removal that overtakes the next request would take away what that one got. */

@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net';
 import type { Clock } from '../model/clock.ts';
 import { cleanLine } from '../model/clean.ts';
+import type { ListedMapping } from '../model/mapping.ts';
 import type { Gateway, Grant, Look, MapAsk, MappingProtocol } from './mapping-protocol.ts';
 import { refused, upnpReason } from './router-refusal.ts';
 import { UpnpControl, type Args } from './upnp-control.ts';
@@ -16,18 +17,6 @@ const OTHER_PORTS = 3;
 const FIRST_DYNAMIC_PORT = 49_152;
 /** Pages of a list: a router has some dozens of mappings at the most. */
 const MOST_LISTED = 256;
-
-/** What a router's own list says of one mapping. */
-export interface ListedMapping {
-  readonly protocol: 'tcp' | 'udp';
-  readonly externalPort: number;
-  readonly internalHost: string;
-  readonly internalPort: number;
-  /** Clean, on one line. */
-  readonly description: string;
-  /** Null: until it is removed. */
-  readonly leaseSeconds: number | null;
-}
 
 export interface UpnpParts {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 // debian: iproute2 util-linux curl nftables miniupnpd
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MapStatus } from '../../src/model/status.ts';
 import { eventually } from '../support/eventually.ts';
@@ -170,4 +170,76 @@ test('a router with a private address of its own is told plainly, with the remed
   expect(stdout).toContain('it has no address that the Internet can reach');
   expect((await mapping())?.lastError).toMatchObject({ code: 'ROUTER_NOT_PUBLIC' });
   expect((await mapping())?.lastError?.hint).toContain('double NAT');
+});
+
+describe('`tunnel map`', () => {
+  /** Starts it at home with these words; `ended` after a signal. */
+  function mapping(...words: readonly string[]) {
+    const [command, line] = router.home.line(process.execPath, TUNNEL, 'map', ...words);
+    const child = spawn(command, line, { env: cli.home.env, cwd: cli.home.dir });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { said: () => said, ended, end: (signal: NodeJS.Signals) => child.kill(signal) };
+  }
+
+  test.each([
+    ['pcp', 'PCP'],
+    ['nat-pmp', 'NAT-PMP'],
+    ['upnp', 'UPnP'],
+  ])('by %s leads a port here until Ctrl-C, renews it, and gives it back', { timeout: 30_000 }, async (by, way) => {
+    await router.start();
+    const relay = `require('node:http').createServer((_, answer) => answer.end('page')).listen(8080)`;
+    router.home.start(process.execPath, '-e', relay);
+    await eventually(() => router.home.listens(8080), { what: 'the program' });
+
+    const kept = mapping('80:8080', '--by', by, '--lease', '4s', '--json');
+    await eventually(() => kept.said().includes('"mapped"'), { withinMs: 10_000, what: 'the mapping' });
+    expect(JSON.parse(kept.said().split('\n')[0] ?? '')).toMatchObject({
+      way,
+      external: `${OUTSIDE}:80`,
+      port: 80,
+      internalPort: 8080,
+    });
+    await eventually(() => kept.said().split('"mapped"').length > 4, { withinMs: 10_000, what: 'renewals' });
+    expect(await router.fetch(80)).toBe('page');
+
+    kept.end('SIGINT');
+    expect(await kept.ended).toBe(130);
+    expect(await router.mapped()).toBe(0);
+  });
+
+  test('without a port shows the router and who has which of its ports', { timeout: 30_000 }, async () => {
+    await router.start();
+    const kept = mapping('5000:5001/udp');
+    await eventually(() => kept.said().includes('mapped by PCP'), { withinMs: 10_000, what: 'the mapping' });
+
+    const shown = await tunnel('map');
+    const view: unknown = JSON.parse((await tunnel('map', '--json')).stdout);
+
+    expect(shown.stdout).toContain(`Router ${ROUTER}, outer address ${OUTSIDE}, speaks PCP, NAT-PMP, UPnP`);
+    expect(shown.stdout).toMatch(/5000 \(UDP\) +192\.168\.7\.2:5001/);
+    expect(view).toMatchObject({
+      version: 1,
+      router: ROUTER,
+      local: OURS,
+      external: OUTSIDE,
+      mappings: [{ externalPort: 5000 }],
+    });
+    kept.end('SIGTERM');
+    expect(await kept.ended).toBe(0);
+  });
+
+  test('a router that speaks none of it is exit 7, and one that refuses is 8', { timeout: 30_000 }, async () => {
+    expect((await tunnel('map')).code).toBe(7);
+    expect((await tunnel('map', '80:8080', '--by', 'upnp')).code).toBe(7);
+
+    await router.start({ enable_natpmp: 'no', force_igd_desc_v1: 'yes' }, ['deny 0-65535 0.0.0.0/0 0-65535']);
+
+    const refused = await tunnel('map', '80:8080');
+    expect(refused.code).toBe(8);
+    expect(refused.stderr).toContain('it does not allow this machine to (UPnP 606)');
+    expect((await tunnel('map', '0:8080')).code).toBe(2);
+  });
 });

@@ -40,7 +40,7 @@ test.each([
   ['192.168.1.5', 'double NAT'],
   ['100.64.3.4', 'carrier-grade NAT'],
 ])('a mapping at %s: %s', (host, what) => {
-  const error = doubleNat({ host, port: 80, protocol: 'tcp' }, '192.168.7.1');
+  const error = doubleNat(host, '192.168.7.1');
   expect(error === null ? undefined : /\((.*)\)$/.exec(error.message)?.[1]).toBe(what);
   expect(error?.hint ?? 'none').not.toBe('');
 });
