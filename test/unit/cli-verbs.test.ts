@@ -146,6 +146,10 @@ describe('completion', () => {
       ['up', 'down'],
     ],
     [
+      ['map', '--by', ''],
+      ['pcp', 'nat-pmp', 'upnp'],
+    ],
+    [
       ['daemon', 'st'],
       ['status', 'stop'],
     ],

@@ -56,8 +56,15 @@ function operands(
 
 function optionValues({ flags }: OptionSpec, from: Completable): Promise<readonly Candidate[]> | readonly Candidate[] {
   if (flags.endsWith('<tag>')) return from.tags();
-  return flags.endsWith('<state>') ? ['up', 'down'].map((word) => ({ word, about: '' })) : [];
+  const words = Object.entries(WORDS).find(([value]) => flags.endsWith(value))?.[1] ?? [];
+  return words.map((word) => ({ word, about: '' }));
 }
+
+/** Options whose values are a few words. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  '<state>': ['up', 'down'],
+  '<protocol>': ['pcp', 'nat-pmp', 'upnp'],
+};
 
 function takesValue({ flags }: OptionSpec): boolean {
   return flags.endsWith('>');
