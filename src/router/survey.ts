@@ -40,7 +40,7 @@ async function listOf(
   gateway: Gateway,
   signal: AbortSignal,
 ): Promise<readonly ListedMapping[] | null> {
-  const lister = protocols.find(({ list }) => list !== undefined);
+  const lister = protocols.find((protocol) => protocol.list !== undefined);
   try {
     return (await lister?.list?.(gateway, signal)) ?? null;
   } catch (thrown) {

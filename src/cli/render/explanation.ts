@@ -67,7 +67,8 @@ function objectText(value: object): string {
   if (isEndpoint(value)) return formatEndpoint(value);
   if ('file' in value) return valueText('', value.file);
   const { kind, ...rest }: { kind?: unknown } = value;
-  return [kind, ...Object.values(rest)].map((part) => valueText('', part)).join(' ');
+  const parts: readonly unknown[] = Object.values(rest);
+  return (kind === undefined ? parts : [kind, ...parts]).map((part) => valueText('', part)).join(' ');
 }
 
 function isEndpoint(value: object): value is Endpoint {
