@@ -30,6 +30,7 @@ export async function runRestarts(
   const { cli, path } = on;
   const [port, , relayPort, udpPort, remotePort] = await Promise.all([0, 1, 2, 3, 4].map((at) => cli.port('t', at)));
   const open = await talking(port ?? 0);
+  open.setMaxListeners(0); // each look at it adds one
   open.once('close', () => (openLivedOn = false));
   let openLivedOn = true;
   const knockers = {

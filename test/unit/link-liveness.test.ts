@@ -72,6 +72,12 @@ test('a slow path that lets a byte through now and then is not declared dead, th
   expect(play(trickle, 2_000_000).deadMs).toBeNull();
 });
 
+test('a path whose round trip takes 2 s is not declared dead, by the default keepalive or by the proof after a wake', () => {
+  const answers = Array.from({ length: 20 }, (_, index) => (index + 1) * 15_000 + 2_000);
+  expect(play(answers, 300_000).deadMs).toBeNull();
+  expect(play([20_000 + 2_000], 30_000, RULES, 20_000).deadMs).toBeNull();
+});
+
 describe('a proof', () => {
   test('sends a ping at once, and no byte within 4 s is death', () => {
     expect(play([], 100_000, RULES, 20_000)).toEqual({ pingsMs: [15_000, 20_000], deadMs: 24_000 });
