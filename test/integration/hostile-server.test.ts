@@ -335,7 +335,8 @@ describe('a host whose key was not accepted yet', () => {
 
     const failure = await failureOf(aDial()(aRequest([hop], {}, { ...SHORT, ask }).request));
 
-    expect(failure).toMatchObject({ code: 'NEEDS_PERSON' });
+    // The second, where the lie was heard before the question stood: then nobody has to be asked again.
+    expect(['NEEDS_PERSON', 'HANDSHAKE_FAILED']).toContain(failure.code);
     expect(failure.message).toContain('before its host key was accepted');
     expect(server.peers[0]?.unread.toString('latin1')).not.toContain('ssh-connection');
   });
