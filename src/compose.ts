@@ -111,6 +111,8 @@ export async function loadAll(): Promise<void> {
     import('./ssh/compat/ml-kem.ts').then(({ loadMlKem }) => loadMlKem()),
     import('./compose-secrets.ts'),
     import('./secrets/keychain.ts'),
+    import('./ssh/key-ring.ts'),
+    import('./compose-router.ts'),
   ]);
 }
 

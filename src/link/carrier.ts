@@ -1,6 +1,7 @@
 import type { Endpoint } from '../model/endpoint.ts';
 import type { TunnelError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
+import type { ConnectionStatus } from '../model/status.ts';
 import type { Channel, OnIncoming, Originator, TransportFacts } from './transport.ts';
 
 /** What a forward sees of SSH: links come and go beneath it. */
@@ -62,4 +63,6 @@ export interface CarrierStatus {
   /** Wall clock of the next dial, while one is scheduled. */
   readonly nextRetryAtMs: number | null;
   readonly facts: TransportFacts | null;
+  /** Each of several connections that are up at the same time, the first link's first; missing where there is one or none. */
+  readonly connections?: readonly ConnectionStatus[];
 }

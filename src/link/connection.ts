@@ -9,6 +9,7 @@ export class Connection {
   readonly transport: Transport;
   /** Channels open or being opened, and listeners on the server. */
   #uses = 0;
+  #listeners = 0;
   #onQuiet: () => void = () => undefined;
 
   constructor(transport: Transport) {
@@ -17,6 +18,11 @@ export class Connection {
 
   get busy(): boolean {
     return this.#uses > 0;
+  }
+
+  /** Channels open or being opened. */
+  get channels(): number {
+    return this.#uses - this.#listeners;
   }
 
   /** Calls back each time the last use has gone. One callback, the last one given. */
@@ -38,6 +44,7 @@ export class Connection {
   /** As `Transport.requestForward`; the listener is a use until it is cancelled, each accepted channel until it closes. */
   async requestForward(bind: Endpoint, onChannel: OnIncoming, signal: AbortSignal): Promise<Endpoint> {
     this.#uses += 1;
+    this.#listeners += 1;
     const counted: OnIncoming = (incoming) =>
       onChannel({
         originator: incoming.originator,
@@ -51,6 +58,7 @@ export class Connection {
     try {
       return await this.transport.requestForward(bind, counted, signal);
     } catch (error) {
+      this.#listeners -= 1;
       this.#gone();
       throw error;
     }
@@ -61,6 +69,7 @@ export class Connection {
     try {
       await this.transport.cancelForward(bind, signal);
     } finally {
+      this.#listeners -= 1;
       this.#gone();
     }
   }

@@ -5,6 +5,7 @@ import type { Plan } from '../model/plan.ts';
 import { carrierStatus, lastErrorOf } from './carrier-status.ts';
 import type { CarrierStatus, ListenWatch, ManagedCarrier, RemoteListener } from './carrier.ts';
 import type { Connection } from './connection.ts';
+import { ExtraLinks } from './extra-links.ts';
 import { HoldQueue } from './hold-queue.ts';
 import { LeavingLinks } from './leaving-links.ts';
 import { PROOF_MS } from './liveness.ts';
@@ -16,7 +17,10 @@ import type { Channel, OnIncoming, Originator } from './transport.ts';
 /** Channels of a link that was replaced have so long to end by themselves: ten minutes, the drain time of Envoy. */
 export const RENEW_DRAIN_MS = 600_000;
 
-/** The carrier over one SSH link at a time, and over two while it moves from one to the next. */
+/**
+ * The carrier over one SSH link at a time, and over two while it moves from one to the next. Where the plan allows several
+ * connections, the channels are spread over this link and extra ones.
+ */
 export class LinkCarrier implements ManagedCarrier {
   readonly #deps: CarrierDeps;
   readonly #held = new HoldQueue<Connection>();
@@ -25,6 +29,7 @@ export class LinkCarrier implements ManagedCarrier {
   readonly #leaving: LeavingLinks;
   #plan: Plan;
   #link: SshLink;
+  #extras: ExtraLinks;
   /** Dialled by `renew`; takes over as soon as it is up. */
   #successor: SshLink | null = null;
   /** The connection that opens and listeners use. */
@@ -39,11 +44,15 @@ export class LinkCarrier implements ManagedCarrier {
     this.#plan = plan;
     this.#leaving = new LeavingLinks(deps.clock);
     this.#link = this.#newLink();
+    this.#extras = this.#newExtras();
     this.#status = carrierStatus(this.#link, 0, deps.clock);
   }
 
   get status(): CarrierStatus {
-    return this.#status;
+    const links = [this.#link, ...this.#extras.up];
+    if (links.length === 1 || this.#served === null) return this.#status;
+    const connections = links.map(({ connection, latencyMs }) => ({ channels: connection?.channels ?? 0, latencyMs }));
+    return { ...this.#status, connections };
   }
 
   get up(): boolean {
@@ -114,6 +123,7 @@ export class LinkCarrier implements ManagedCarrier {
       const old = this.#link;
       this.#link = this.#newLink();
       this.#leaving.add(old, 0);
+      this.#renewExtras();
       this.#followNeed();
       this.#changed(this.#link);
     } else {
@@ -123,11 +133,13 @@ export class LinkCarrier implements ManagedCarrier {
   }
 
   retry(): void {
+    this.#extras.retry();
     this.#successor?.retry();
     this.#link.retry();
   }
 
   wake(): void {
+    this.#extras.wake();
     for (const link of [this.#link, this.#successor, ...this.#leaving.links]) link?.wake();
   }
 
@@ -137,7 +149,7 @@ export class LinkCarrier implements ManagedCarrier {
       this.#held.fail(this.#stopped());
       for (const listener of this.#listeners) void listener.close();
       this.#dropSuccessor();
-      this.#leaving.add(this.#link, drainMs);
+      for (const link of [this.#link, ...this.#extras.leave()]) this.#leaving.add(link, drainMs);
     }
     return this.#leaving.end(drainMs);
   }
@@ -147,21 +159,48 @@ export class LinkCarrier implements ManagedCarrier {
     return link;
   }
 
+  #newExtras(): ExtraLinks {
+    return new ExtraLinks(this.#plan, this.#deps, {
+      changed: (link) => this.#changed(link),
+      quiet: () => this.#quiet(),
+      end: (link) => {
+        this.#leaving.add(link, 0);
+        this.#tell();
+      },
+    });
+  }
+
+  /** Those of the plan before take no new channels, and end as a link that was replaced. */
+  #renewExtras(): void {
+    for (const link of this.#extras.leave()) this.#leaving.add(link, RENEW_DRAIN_MS);
+    this.#extras = this.#newExtras();
+  }
+
+  #quiet(): void {
+    if (this.#needs === 0) this.#followNeed();
+  }
+
   #followNeed(): void {
     if (this.#closed) return;
     if (this.#needs > 0) return this.#link.start();
     // What is in use is a need of its own: nobody's connection is cut because a timer forgot it.
-    if (this.#served?.busy === true) return;
+    if (this.#served?.busy === true || this.#extras.busy) return;
     this.#dropSuccessor();
+    for (const link of this.#extras.leave()) this.#leaving.add(link, 0);
     this.#link.rest();
   }
 
   /** Each change of a link passes here. */
   #changed(link: SshLink): void {
     this.#leaving.follow(link);
+    this.#extras.follow(link);
     if (link === this.#successor) this.#followSuccessor(link);
-    if (link !== this.#link) return;
-    this.#followLink();
+    if (link === this.#link) this.#followLink();
+    else if (!this.#extras.up.includes(link)) return;
+    this.#tell();
+  }
+
+  #tell(): void {
     this.#status = carrierStatus(this.#link, this.#timesUp, this.#deps.clock);
     for (const callback of [...this.#subscribers]) callback();
   }
@@ -170,6 +209,8 @@ export class LinkCarrier implements ManagedCarrier {
     const { connection, state } = this.#link;
     if (connection !== this.#served) this.#serve(connection);
     if (connection === null && this.#successor !== null) return this.#moveTo(this.#successor);
+    const extra = connection === null ? this.#extras.promote() : undefined;
+    if (extra !== undefined) return this.#follow(extra);
     if (state.name === 'failed') this.#held.fail(state.reason);
     if (state.name !== 'backoff' || this.#held.size === 0) return;
     if (this.#plan.whileDown.hold) this.#link.hurry();
@@ -186,7 +227,7 @@ export class LinkCarrier implements ManagedCarrier {
     }
     this.#timesUp += 1;
     connection.onQuiet(() => {
-      if (connection === this.#served && this.#needs === 0) this.#followNeed();
+      if (connection === this.#served) this.#quiet();
     });
     this.#held.serve(connection);
     for (const listener of this.#listeners) void listener.attach(connection);
@@ -201,10 +242,15 @@ export class LinkCarrier implements ManagedCarrier {
   }
 
   #moveTo(successor: SshLink): void {
-    const old = this.#link;
-    this.#link = successor;
     this.#successor = null;
-    this.#changed(successor);
+    this.#renewExtras();
+    this.#follow(successor);
+  }
+
+  #follow(next: SshLink): void {
+    const old = this.#link;
+    this.#link = next;
+    this.#changed(next);
     this.#leaving.add(old, RENEW_DRAIN_MS);
   }
 
@@ -218,7 +264,10 @@ export class LinkCarrier implements ManagedCarrier {
   async #connectionFor(target: Endpoint, lost: Lost | null, signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted();
     if (this.#closed) throw this.#stopped();
-    if (this.#served !== null && this.#served !== lost?.connection) return this.#served;
+    if (this.#served !== null) {
+      const connection = this.#extras.pick(this.#served, lost?.connection ?? null);
+      if (connection !== lost?.connection) return connection;
+    }
     const { whileDown } = this.#plan;
     const { phase, lastError } = this.#status;
     if (phase === 'failed' && lastError !== null) throw lastError;
@@ -242,7 +291,7 @@ export class LinkCarrier implements ManagedCarrier {
     } catch (error) {
       const timedOut = error instanceof TunnelError && error.code === 'CHANNEL_TIMEOUT';
       const heldUp = signal.aborted && clock.nowMs() - startedAtMs >= PROOF_MS;
-      if ((timedOut || heldUp) && connection === this.#link.connection) this.#link.suspect();
+      if (timedOut || heldUp) this.#suspect(connection);
       throw error;
     }
   }
@@ -250,7 +299,12 @@ export class LinkCarrier implements ManagedCarrier {
   /** Whether the open failed for its link's sake and not for its own: then the next link may do better. */
   #isLoss({ connection, error }: Lost): boolean {
     if (error.code.startsWith('TARGET_') || error.code === 'CHANNEL_TIMEOUT') return false;
-    return error.retryable || connection !== this.#served;
+    return error.retryable || (connection !== this.#served && !this.#extras.carries(connection));
+  }
+
+  #suspect(connection: Connection): void {
+    if (connection === this.#link.connection) this.#link.suspect();
+    else this.#extras.suspect(connection);
   }
 
   #outOfTime(target: Endpoint, signal: AbortSignal): unknown {

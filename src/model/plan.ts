@@ -24,7 +24,8 @@ export interface Plan {
   readonly probe: { readonly everyMs: number; readonly timeoutMs: number };
   /** Where each secret comes from, by its kind; a source that has nothing falls through to asking a person. */
   readonly secrets: { readonly password: SecretSource; readonly passphrase: SecretSource; readonly totp: SecretSource };
-  readonly connections: number;
+  /** SSH connections over which channels are spread; `auto`: more than one only for a crowd of them. */
+  readonly connections: number | 'auto';
   readonly after: readonly string[];
   readonly hooks: {
     readonly up: HookCommand | null;

@@ -38,7 +38,7 @@ export interface Profile {
         readonly totp?: SecretSource | undefined;
       }
     | undefined;
-  readonly connections?: number | undefined;
+  readonly connections?: number | 'auto' | undefined;
   readonly after?: readonly string[] | undefined;
   readonly hooks?:
     | {

@@ -33,7 +33,15 @@ export interface TunnelStatus {
   readonly nextRetryAt: string | null;
   /** What was negotiated with the SSH server, while there is a connection. */
   readonly link?: LinkStatus;
+  /** Each SSH connection, where there are several (`connections` of the profile). */
+  readonly connections?: readonly ConnectionStatus[];
   readonly forwards: readonly ForwardStatus[];
+}
+
+/** One of several SSH connections over which channels are spread. */
+export interface ConnectionStatus {
+  readonly channels: number;
+  readonly latencyMs: number | null;
 }
 
 /** Algorithms by their names on the wire. */

@@ -210,16 +210,13 @@ export const profileSchema = fields({
     }),
     { type: 'object', help: 'Where secrets come from; never the secrets themselves.', default: 'see its fields' },
   ),
-  connections: field(
-    count(1, 16).refine((n) => n === 1, '`connections` above 1 is not supported yet'),
-    {
-      type: 'number',
-      unit: 'SSH connections',
-      help: 'How many parallel SSH connections the channels are spread over.',
-      default: String(DEFAULTS.connections),
-      example: '1',
-    },
-  ),
+  connections: field(z.union([count(1, 16), z.literal('auto')], { error: 'must be 1 to 16, or auto' }), {
+    type: 'number or auto',
+    unit: 'SSH connections',
+    help: 'How many parallel SSH connections the channels are spread over, opened as they are needed; auto: up to 4, from 128 channels on each.',
+    default: String(DEFAULTS.connections),
+    example: '2',
+  }),
   after: field(z.array(line.regex(PROFILE_NAME, 'is no name of a profile')), {
     type: 'list of profile names',
     help: 'Profiles that must be up first.',

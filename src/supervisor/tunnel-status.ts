@@ -6,7 +6,7 @@ import type { TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { MappingFacts } from '../model/mapping.ts';
 import type { ForwardPlan, MapPlan, Plan } from '../model/plan.ts';
-import type { ErrorStatus, ForwardStatus, MapStatus, TunnelStatus } from '../model/status.ts';
+import type { ConnectionStatus, ErrorStatus, ForwardStatus, MapStatus, TunnelStatus } from '../model/status.ts';
 import { forwardState, tunnelState, type TunnelFacts } from './state.ts';
 
 export interface StatusParts {
@@ -36,6 +36,7 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
     ...linkStatus(carrier),
+    ...(carrier?.connections === undefined ? {} : { connections: carrier.connections.map(rounded) }),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
       const { demand, map } = forward;
@@ -77,6 +78,10 @@ function linkStatus(carrier: CarrierStatus | null): Pick<TunnelStatus, 'link'> {
   return { link: { server, kex, hostKey, cipher, mac, compression, notes, warnings } };
 }
 
+function rounded({ channels, latencyMs }: ConnectionStatus): ConnectionStatus {
+  return { channels, latencyMs: tenths(latencyMs) };
+}
+
 function isoOrNull(atMs: number | null): string | null {
   return atMs === null ? null : new Date(atMs).toISOString();
 }
@@ -99,7 +104,7 @@ export function changeKey(status: TunnelStatus): string {
     const led = map && { ...map, expiresAt: null }; // each renewal moves it
     return { name, kind, bind, target, state, health, lastError, map: led };
   });
-  return JSON.stringify({ ...status, latencyMs: null, forwards });
+  return JSON.stringify({ ...status, latencyMs: null, connections: status.connections?.length, forwards });
 }
 
 /** The figures whose changes are told a little later, together. Bytes are not among them: they tell nothing by themselves. */

@@ -176,16 +176,15 @@ reconnect: { giveUpAfter: nevr }
   ]);
 });
 
-describe('what this version cannot run', () => {
-  test('is said at the field, beside a kind that could run', () => {
-    const problems = problemsOf(`via: pop
-forwards:
-  - local: 1143
-    to: imap:143
-connections: 2
-`);
+describe('the number of SSH connections', () => {
+  const written = (connections: string): string => `via: pop\nforwards: [1143:imap:143]\nconnections: ${connections}\n`;
 
-    expect(problems).toEqual(['5:14 `connections` above 1 is not supported yet']);
+  test.each(['1', '16', 'auto'])('may be %s', (connections) => {
+    expect(problemsOf(written(connections))).toEqual([]);
+  });
+
+  test.each(['0', '17'])('is not %s', (connections) => {
+    expect(problemsOf(written(connections))).toEqual(['3:14 `connections` must be 1 to 16']);
   });
 });
 

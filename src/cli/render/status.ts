@@ -1,6 +1,13 @@
 import { cleanLine } from '../../model/clean.ts';
 import { exposureText } from '../../model/exposure.ts';
-import type { ErrorStatus, ForwardStatus, LinkStatus, SupervisorStatus, TunnelStatus } from '../../model/status.ts';
+import type {
+  ConnectionStatus,
+  ErrorStatus,
+  ForwardStatus,
+  LinkStatus,
+  SupervisorStatus,
+  TunnelStatus,
+} from '../../model/status.ts';
 import type { Theme } from '../theme.ts';
 import { bytesText } from './bytes.ts';
 import { ageText, spanText } from './duration.ts';
@@ -99,14 +106,27 @@ function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): readonly
   return [`closes in ${spanText(Math.max(1_000, leftMs))}`];
 }
 
-function factLines({ via, latencyMs, reconnects, link }: StatusRow, theme: Theme): string[] {
+function factLines({ via, latencyMs, reconnects, link, connections = [] }: StatusRow, theme: Theme): string[] {
   const facts = [
     ...(via === null ? [] : [`via ${cleanLine(via)}`]),
     ...(latencyMs === null ? [] : [`answers within ${spanText(latencyMs)}`]),
     ...(reconnects === 0 ? [] : [`reconnected ${reconnects} ${reconnects === 1 ? 'time' : 'times'}`]),
   ];
-  const lines = [...(facts.length === 0 ? [] : [facts.join(', ')]), ...(link === undefined ? [] : linkLines(link))];
+  const several = connections.length === 0 ? [] : [connectionsText(connections)];
+  const lines = [
+    ...(facts.length === 0 ? [] : [facts.join(', ')]),
+    ...several,
+    ...(link === undefined ? [] : linkLines(link)),
+  ];
   return lines.map((line) => theme.dim(`  ${line}`));
+}
+
+/** `2 SSH connections: 12 channels, 1ms; 9 channels, 2ms`. */
+function connectionsText(connections: readonly ConnectionStatus[]): string {
+  const each = connections.map(({ channels, latencyMs }) => {
+    return `${channels} ${channels === 1 ? 'channel' : 'channels'}${latencyMs === null ? '' : `, ${spanText(latencyMs)}`}`;
+  });
+  return `${connections.length} SSH connections: ${each.join('; ')}`;
 }
 
 /** What was negotiated, in the order in which SSH does. */
