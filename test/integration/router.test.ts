@@ -41,11 +41,13 @@ describe('PCP over UDP', () => {
   test('is believed by nonce, port and protocol: whatever else comes is passed over until the answer is there', async () => {
     await using router = await UdpPeer.bind('127.0.0.1', (request, answer) => {
       const honest = grant(request);
-      const otherNonce = Buffer.from(honest).fill(7, 24, 36);
-      const otherPort = Buffer.from(honest);
+      const forged = Buffer.from(honest);
+      forged.writeUInt16BE(666, 42);
+      const otherNonce = Buffer.from(forged).fill(7, 24, 36);
+      const otherPort = Buffer.from(forged);
       otherPort.writeUInt16BE(8081, 40);
-      const otherOpcode = Buffer.from(honest).fill(0x82, 1, 2);
-      for (const wrong of [request, otherNonce, otherPort, otherOpcode, honest.subarray(0, 40), Buffer.alloc(0)])
+      const otherOpcode = Buffer.from(forged).fill(0x82, 1, 2);
+      for (const wrong of [request, otherNonce, otherPort, otherOpcode, forged.subarray(0, 40), Buffer.alloc(0)])
         answer(wrong);
       answer(honest);
     });
