@@ -56,7 +56,7 @@ export function plainTcp({ targetPort }: Course): Promise<Contestant> {
 /** One process a connection: `socat TCP-LISTEN,fork`. */
 export async function socat({ targetPort }: Course): Promise<Contestant> {
   const port = await freePort();
-  const listen = `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay`;
+  const listen = `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=1024`;
   return running('socat', port, start('socat', [listen, `TCP:127.0.0.1:${targetPort},nodelay`]));
 }
 

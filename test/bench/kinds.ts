@@ -54,12 +54,12 @@ function races(course: Course): readonly Race[] {
   const relays = [(on: Course) => tunnelOf('relay', on), plainTcp, ...(isInstalled('socat') ? [socat] : [])];
   if (!isInstalled('socat')) process.stderr.write('left out, not installed: socat\n');
   return [
-    { kind: 'relay', reference: 'plain TCP', starts: relays, measures: streams() },
+    { kind: 'relay', reference: 'plain TCP', starts: relays, measures: streams(rate) },
     {
       kind: 'remote',
       reference: 'ssh -R',
       starts: [(on) => tunnelOf('remote', on), (on) => sshOf('remote', on)],
-      measures: streams(),
+      measures: streams(throughput),
     },
     {
       kind: 'socks',
@@ -70,11 +70,16 @@ function races(course: Course): readonly Race[] {
   ];
 }
 
-function streams(): readonly Measure[] {
+/** The rate alone: plain TCP has no process between, and those of socat come and go with their connections. */
+function rate(measure: string, _bytes: number, move: (port: number) => Promise<number>): Measure {
+  return figure({ measure, unit: 'MB/s', more: true }, move);
+}
+
+function streams(moved: typeof throughput): readonly Measure[] {
   return [
-    throughput('download, 1 stream', BYTES, (port) => download(port, BYTES)),
-    throughput('upload, 1 stream', BYTES, (port) => upload(port, BYTES)),
-    throughput('download, 16 streams', BYTES, (port) => download(port, BYTES, 16)),
+    moved('download, 1 stream', BYTES, (port) => download(port, BYTES)),
+    moved('upload, 1 stream', BYTES, (port) => upload(port, BYTES)),
+    moved('download, 16 streams', BYTES, (port) => download(port, BYTES, 16)),
     figure({ measure: 'connect to first byte, p50', unit: 'µs', more: false }, async (port) =>
       median(await firstByteUs(port, 200)),
     ),
@@ -119,7 +124,10 @@ async function table({ starts, measures, reference }: Race, course: Course): Pro
   try {
     for (const start of starts) contestants.push(await start(course));
     const series: Series[] = [];
-    for (const measure of measures) series.push(...(await compare(measure, contestants, course.sshd, ROUNDS)));
+    for (const measure of measures) {
+      series.push(...(await compare(measure, contestants, course.sshd, ROUNDS)));
+      process.stderr.write(`${measure.columns[0]?.measure ?? ''}: done\n`);
+    }
     return renderTable(
       series,
       contestants.map(({ name }) => name),
