@@ -60,10 +60,11 @@ export class MappedForward implements Forward {
     this.#inner.update(settings);
   }
 
-  /** The router forgets it at once: nobody new is to come while the last ones leave. */
+  /** The router forgets it at once: nobody new is to come while the last ones leave, unless the next supervisor serves them. */
   async close(drainMs: number): Promise<void> {
     this.#closing = true;
-    this.#closed ??= this.#mapping?.close() ?? Promise.resolve();
+    const left = this.#parts.context.sockets?.left === true;
+    this.#closed ??= (left ? this.#mapping?.leave() : this.#mapping?.close()) ?? Promise.resolve();
     await Promise.all([this.#closed, this.#inner.close(drainMs)]);
   }
 

@@ -44,6 +44,8 @@ export interface KeptMapping {
   networkChanged(): void;
   /** Has the router forget it. Resolves soon, even where the router is silent; never rejects. Safe to call twice. */
   close(): Promise<void>;
+  /** Looks after it no more and leaves it in the router: the next supervisor keeps it. As safe as `close`. */
+  leave(): Promise<void>;
 }
 
 /** Whom a mapping tells. The callbacks must not throw. */

@@ -69,7 +69,12 @@ export class MappingKeeper implements KeptMapping {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#end(() => this.#remove());
+    return this.#closed;
+  }
+
+  leave(): Promise<void> {
+    this.#closed ??= this.#end(() => Promise.resolve());
     return this.#closed;
   }
 
@@ -236,13 +241,13 @@ export class MappingKeeper implements KeptMapping {
     if (!this.#closing) this.#listener.onChange();
   }
 
-  async #close(): Promise<void> {
+  async #end(lastWork: () => Promise<void>): Promise<void> {
     this.#cancelNext();
     this.#cancelLook();
     const { clock, turn, release } = this.#parts;
     release();
     const cancel = clock.after(ANSWER_GRACE_MS, () => this.#stop.abort(closedReason()));
-    await turn(() => this.#remove()).catch((error: unknown) => {
+    await turn(lastWork).catch((error: unknown) => {
       this.#listener.onNote(...notRemovedNote(asTunnelError(error), this.#facts));
     });
     cancel();

@@ -217,6 +217,18 @@ test('closing gives it back, and nothing is asked afterwards', async () => {
   expect(router.clock.pending).toBe(0);
 });
 
+test('leaving keeps it in the router, and nothing is asked afterwards', async () => {
+  const router = new ScriptedRouter();
+  const kept = router.keep();
+  await settle();
+
+  await kept.leave();
+  await kept.close();
+
+  expect(router.asked).toEqual(['map 80']);
+  expect(router.clock.pending).toBe(0);
+});
+
 test('what is granted while it closes is given back too', async () => {
   const router = new ScriptedRouter();
   let open = (): void => undefined;
