@@ -1,5 +1,5 @@
 import { TunnelError } from '../../src/model/failure.ts';
-import type { MappingFacts, MappingListener } from '../../src/model/mapping.ts';
+import type { KeptMapping, MappingListener } from '../../src/model/mapping.ts';
 import type { Gateway, Grant, Look, MapAsk, MappingProtocol } from '../../src/router/mapping-protocol.ts';
 import { Router } from '../../src/router/router.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -39,14 +39,7 @@ export class ScriptedRouter implements MappingProtocol {
   }
 
   /** Asks for port 80 of it, for a port here. */
-  keep(
-    listener: Partial<MappingListener> = {},
-    internalPort = 8080,
-  ): {
-    readonly facts: MappingFacts;
-    networkChanged(): void;
-    close(): Promise<void>;
-  } {
+  keep(listener: Partial<MappingListener> = {}, internalPort = 8080): KeptMapping {
     const request = {
       protocol: 'tcp',
       externalPort: 80,
