@@ -210,7 +210,7 @@ export const profileSchema = fields({
     }),
     { type: 'object', help: 'Where secrets come from; never the secrets themselves.', default: 'see its fields' },
   ),
-  connections: field(z.union([count(1, 16), z.literal('auto')], { error: 'must be 1 to 16, or auto' }), {
+  connections: field(z.union([count(1, 16), z.literal('auto', { error: 'must be 1 to 16, or auto' })]), {
     type: 'number or auto',
     unit: 'SSH connections',
     help: 'How many parallel SSH connections the channels are spread over, opened as they are needed; auto: up to 4, from 128 channels on each.',
