@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ask, echoes, talking } from '../support/clients.ts';
+import { eventually } from '../support/eventually.ts';
 import { freePort, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
@@ -36,7 +37,7 @@ test(
     const logins = sshd.logins;
     const added = await ask(await cli.port('t', 4), 'the new one');
     await cli.ok('restart', 't');
-    await cli.becomes('t', 'up');
+    await eventually(() => sshd.logins > logins, { what: 'the new connection' }); // the old one serves until then
     for (const socket of open) await echoes(socket, 'after the restart\n');
 
     expect([logins, sshd.logins, added]).toEqual([1, 2, 'the new one']);
