@@ -5,8 +5,9 @@ import { eventually } from '../support/eventually.ts';
 import { descendants, freePort } from '../support/sshd.ts';
 import { tempHome, viaSshd } from '../support/temp-home.ts';
 import type { Contestant, Course } from './contestants.ts';
+import { datagramPingUs } from './datagrams.ts';
 
-export type Kind = 'relay' | 'remote' | 'socks';
+export type Kind = 'relay' | 'udp' | 'remote' | 'socks';
 
 /** `tunnel` in the foreground with one forward of the kind, to the course's target. */
 export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }: Course): Promise<Contestant> {
@@ -15,15 +16,19 @@ export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }
   const target = `127.0.0.1:${targetPort}`;
   const forward = {
     relay: `{ relay: "127.0.0.1:${port}", to: "${target}" }`,
+    udp: `{ relay: "127.0.0.1:${port}", protocol: udp, to: "${target}" }`,
     remote: `{ remote: "127.0.0.1:${port}", to: "${target}" }`,
     socks: `{ socks: "127.0.0.1:${port}" }`,
   }[kind];
   const via =
-    kind === 'relay' ? '' : `${viaSshd(sshd, sshPort)}${cipher === undefined ? '' : `    ciphers: [${cipher}]\n`}`;
+    kind === 'relay' || kind === 'udp'
+      ? ''
+      : `${viaSshd(sshd, sshPort)}${cipher === undefined ? '' : `    ciphers: [${cipher}]\n`}`;
   const limits = 'limits: { connections: 10000, perClient: 10000 }\n';
   await home.profile('bench', `${via}${limits}forwards:\n  - ${forward}\n`);
   const words = ['bin/tunnel.js', 'up', 'bench', '--foreground', '--quiet'];
-  return running('tunnel', port, start(process.execPath, words, home.env), () => home.remove());
+  const child = start(process.execPath, words, home.env);
+  return running('tunnel', port, child, () => home.remove(), kind === 'udp' ? echoes : listens);
 }
 
 /** `ssh -R` or `ssh -D`, by the same login and cipher. */
@@ -44,9 +49,9 @@ export async function sshOf(
 }
 
 /** The target itself, with nothing between. */
-export function plainTcp({ targetPort }: Course): Promise<Contestant> {
+export function plain(name: 'plain TCP' | 'plain UDP', { targetPort }: Course): Promise<Contestant> {
   return Promise.resolve({
-    name: 'plain TCP',
+    name,
     port: targetPort,
     pids: () => Promise.resolve([]),
     stop: () => Promise.resolve(),
@@ -60,6 +65,13 @@ export async function socat({ targetPort }: Course): Promise<Contestant> {
   return running('socat', port, start('socat', [listen, `TCP:127.0.0.1:${targetPort},nodelay`]));
 }
 
+/** One process a client: `socat UDP-LISTEN,fork`. Nobody tells it that a client is gone, so each ends after a second without a datagram. */
+export async function socatUdp({ targetPort }: Course): Promise<Contestant> {
+  const port = await freePort();
+  const child = start('socat', ['-T1', `UDP-LISTEN:${port},bind=127.0.0.1,fork`, `UDP:127.0.0.1:${targetPort}`]);
+  return running('socat', port, child, undefined, echoes);
+}
+
 function start(program: string, words: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
   return spawn(program, words, { env, stdio: ['ignore', 'ignore', 'inherit'] });
 }
@@ -69,11 +81,12 @@ async function running(
   port: number,
   child: ChildProcess,
   cleanUp: () => Promise<void> = () => Promise.resolve(),
+  isReady: (port: number) => Promise<boolean> = listens,
 ): Promise<Contestant> {
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} did not start`);
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  await eventually(() => listens(port), { withinMs: 20_000, what: `${name} on port ${port}` });
+  await eventually(() => isReady(port), { withinMs: 20_000, what: `${name} on port ${port}` });
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await exited;
@@ -88,4 +101,8 @@ function listens(port: number): Promise<boolean> {
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
     socket.once('connect', () => socket.destroy());
   });
+}
+
+async function echoes(port: number): Promise<boolean> {
+  return (await datagramPingUs(port, 1)).length > 0;
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:kinds [-- --quick] [--write] [--only=relay,remote,socks]`: each kind of forward beside what does the same without `tunnel`, taking
- * turns in one run: a relay beside plain TCP and socat, a remote forward beside `ssh -R`, a proxy beside `ssh -D`. `--write` puts all that were
+ * `npm run bench:kinds [-- --quick] [--write] [--only=relay,udp,remote,socks]`: each kind of forward beside what does the same without `tunnel`, taking
+ * turns in one run: a relay beside plain TCP or UDP and socat, a remote forward beside `ssh -R`, a proxy beside `ssh -D`. `--write` puts all that were
  * measured into docs/performance.md.
  */
 import { execFile } from 'node:child_process';
@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { startSshd } from '../support/sshd.ts';
 import { compare, figure, throughput, type Measure } from './compare.ts';
 import { isInstalled, type Contestant, type Course } from './contestants.ts';
-import { plainTcp, socat, sshOf, tunnelOf, type Kind } from './kind-contestants.ts';
+import { plain, socat, socatUdp, sshOf, tunnelOf, type Kind } from './kind-contestants.ts';
+import { datagramPingUs, startDatagramEcho } from './datagrams.ts';
 import { connectionsPerSecond, download, firstByteUs, pingPongUs, upload } from './measure.ts';
 import { startGenerator } from './native.ts';
 import { writeSection } from './page.ts';
@@ -34,27 +35,42 @@ interface Race {
 
 async function main(): Promise<void> {
   const generator = await startGenerator();
+  const echo = await startDatagramEcho();
   const sshd = await startSshd({ config: ['LogLevel ERROR', 'MaxStartups 1000'] });
   const course: Course = { sshd, sshPort: sshd.port, targetPort: generator.said, cipher: CIPHER };
   const found: string[] = [];
   try {
     for (const race of races(course)) {
       if (only !== undefined && !only.includes(race.kind)) continue;
-      found.push(`**${race.kind}**\n\n${await table(race, course)}`);
+      found.push(
+        `**${race.kind}**\n\n${await table(race, race.kind === 'udp' ? { ...course, targetPort: echo.port } : course)}`,
+      );
       process.stdout.write(`\n${found.at(-1) ?? ''}\n`);
     }
     if (write) await writeSection('kinds', found.join('\n\n'));
   } finally {
     await sshd.stop();
     await generator.stop();
+    echo.close();
   }
 }
 
 function races(course: Course): readonly Race[] {
-  const relays = [(on: Course) => tunnelOf('relay', on), plainTcp, ...(isInstalled('socat') ? [socat] : [])];
-  if (!isInstalled('socat')) process.stderr.write('left out, not installed: socat\n');
+  const hasSocat = isInstalled('socat');
+  const relays = [
+    (on: Course) => tunnelOf('relay', on),
+    (on: Course) => plain('plain TCP', on),
+    ...(hasSocat ? [socat] : []),
+  ];
+  const udp = [
+    (on: Course) => tunnelOf('udp', on),
+    (on: Course) => plain('plain UDP', on),
+    ...(hasSocat ? [socatUdp] : []),
+  ];
+  if (!hasSocat) process.stderr.write('left out, not installed: socat\n');
   return [
     { kind: 'relay', reference: 'plain TCP', starts: relays, measures: streams(rate) },
+    { kind: 'udp', reference: 'plain UDP', starts: udp, measures: [datagrams()] },
     {
       kind: 'remote',
       reference: 'ssh -R',
@@ -68,6 +84,12 @@ function races(course: Course): readonly Race[] {
       measures: proxied(course.targetPort),
     },
   ];
+}
+
+function datagrams(): Measure {
+  return figure({ measure: 'datagram and its echo, p50', unit: 'µs', more: false }, async (port) =>
+    median(await datagramPingUs(port, 2_000)),
+  );
 }
 
 /** The rate alone: plain TCP has no process between, and those of socat come and go with their connections. */
