@@ -42,3 +42,12 @@ export function askAgainMs(failures: number, draw: number): number {
   const bareMs = Math.min(ASK_AGAIN_AT_MOST_MS, ASK_AGAIN_MS * 2 ** (failures - 1));
   return Math.round(bareMs * (1 - draw / 4));
 }
+
+/** Whatever a router says, it is asked no more often than each second, and once a week at least. */
+const LEASE_AT_LEAST_SECONDS = 2;
+const LEASE_AT_MOST_SECONDS = 604_800;
+
+/** How long a grant counts. */
+export function boundedLeaseMs(leaseSeconds: number): number {
+  return Math.min(LEASE_AT_MOST_SECONDS, Math.max(LEASE_AT_LEAST_SECONDS, leaseSeconds)) * 1_000;
+}

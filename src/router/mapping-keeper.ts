@@ -1,17 +1,15 @@
 import { asTunnelError, TunnelError } from '../model/failure.ts';
 import type { KeptMapping, MappingFacts, MappingListener, MapRequest } from '../model/mapping.ts';
-import { doubleNat } from './double-nat.ts';
-import { askAgainMs, renewalDueMs, routerRestarted, type EpochMark } from './lease.ts';
-import { grantNotes, notRemovedNote } from './mapping-notes.ts';
+import { askAgainMs, boundedLeaseMs, renewalDueMs, routerRestarted, type EpochMark } from './lease.ts';
+import { MappingAccount } from './mapping-account.ts';
+import { notRemovedNote } from './mapping-notes.ts';
 import { mapByAny, type Granted } from './map-by-any.ts';
 import type { MapAsk } from './mapping-protocol.ts';
+import { takenHere } from './router-refusal.ts';
 import type { RouterParts } from './router.ts';
 
 /** A restart of the router, or another address of it, shows that soon: one small question a minute. */
 const LOOK_EVERY_MS = 60_000;
-/** Whatever a router says, it is asked no more often than each second, and once a week at least. */
-const LEASE_AT_LEAST_SECONDS = 2;
-const LEASE_AT_MOST_SECONDS = 604_800;
 /** What is asked just now may still be granted: its answer is awaited, so that it can be taken back. */
 const ANSWER_GRACE_MS = 1_000;
 const REMOVAL_MS = 2_000;
@@ -24,8 +22,6 @@ export interface KeeperParts extends RouterParts {
   readonly release: () => void;
 }
 
-type Address = NonNullable<MappingFacts['external']>;
-
 /** Holds a mapping, and how well it is known. */
 interface Held extends Granted {
   readonly grantedAtMs: number;
@@ -36,10 +32,9 @@ interface Held extends Granted {
 /** One mapping over all its renewals, restarts of the router and changes of the network. */
 export class MappingKeeper implements KeptMapping {
   readonly #request: MapRequest;
-  readonly #listener: MappingListener;
+  readonly #account: MappingAccount;
   readonly #parts: KeeperParts;
   readonly #stop = new AbortController();
-  #facts: MappingFacts = { state: 'asking', way: null, router: null, external: null, expiresAtMs: null, error: null };
   #held: Held | undefined;
   /** The port that this router granted last: asked for again, since people know it. */
   #known: { readonly router: string; readonly port: number } | undefined;
@@ -51,12 +46,12 @@ export class MappingKeeper implements KeptMapping {
 
   constructor(request: MapRequest, listener: MappingListener, parts: KeeperParts) {
     this.#request = request;
-    this.#listener = listener;
+    this.#account = new MappingAccount(request, listener);
     this.#parts = parts;
   }
 
   get facts(): MappingFacts {
-    return this.#facts;
+    return this.#account.facts;
   }
 
   /** Begins. Call once. */
@@ -96,7 +91,7 @@ export class MappingKeeper implements KeptMapping {
       const { findGateway, protocols, claim } = this.#parts;
       if (!claim()) throw takenHere(this.#request);
       const gateway = await findGateway(this.#request.internalHost);
-      this.#set({ router: gateway.address });
+      this.#account.asks(gateway.address);
       const known = this.#known?.router === gateway.address ? this.#known.port : this.#request.externalPort;
       this.#granted(await mapByAny(protocols, this.#askOf(known), gateway, this.#stop.signal));
     } catch (thrown) {
@@ -114,7 +109,7 @@ export class MappingKeeper implements KeptMapping {
     const { clock, random } = this.#parts;
     const { externalHost: host, externalPort: port, epochSeconds, leaseSeconds } = grant;
     const atMs = clock.nowMs();
-    const leaseMs = leaseSeconds === null ? null : boundedMs(leaseSeconds);
+    const leaseMs = leaseSeconds === null ? null : boundedLeaseMs(leaseSeconds);
     const mark = epochSeconds === null ? null : { atMs, epochSeconds };
     const ask = { ...granted.ask, externalPort: port };
     this.#held = { ...granted, ask, grantedAtMs: atMs, leaseMs, mark };
@@ -126,20 +121,10 @@ export class MappingKeeper implements KeptMapping {
     if (leaseMs !== null) this.#next(renewalDueMs(leaseMs, 0, random()) ?? leaseMs, () => this.#renew());
     this.#lookLater();
     const expiresAtMs = leaseMs === null ? null : clock.wallMs() + leaseMs;
-    this.#mapped({ way: protocol.way, router: gateway.address, external: { host, port }, expiresAtMs });
-  }
-
-  /** Says what is new about it, and nothing where it was renewed as it was. */
-  #mapped(
-    told: Pick<MappingFacts, 'way' | 'expiresAtMs'> & { readonly router: string; readonly external: Address },
-  ): void {
-    const before = this.#facts;
-    const error = doubleNat(told.external.host, told.router);
-    const kept = before.error !== null && before.error.message === error?.message; // the same as before keeps its time
-    this.#set({ ...told, state: error === null ? 'mapped' : 'double-nat', error: kept ? before.error : error });
-    for (const note of grantNotes(this.#request, before, this.#facts, this.#held?.leaseMs ?? null)) {
-      this.#listener.onNote(...note);
-    }
+    this.#account.mapped(
+      { way: protocol.way, router: gateway.address, external: { host, port }, expiresAtMs },
+      leaseMs,
+    );
   }
 
   async #renew(): Promise<void> {
@@ -157,7 +142,7 @@ export class MappingKeeper implements KeptMapping {
   #notRenewed(held: Held, error: TunnelError): void {
     if (this.#closing || held.leaseMs === null) return;
     this.#vainRenewals += 1;
-    if (this.#vainRenewals === 1) this.#listener.onNote('warn', `Not renewed yet: ${error.message}`, error.code);
+    if (this.#vainRenewals === 1) this.#account.note('warn', `Not renewed yet: ${error.message}`, error.code);
     const { clock, random } = this.#parts;
     const dueMs = renewalDueMs(held.leaseMs, this.#vainRenewals, random());
     const inMs = held.grantedAtMs + (dueMs ?? held.leaseMs) - clock.nowMs();
@@ -186,7 +171,7 @@ export class MappingKeeper implements KeptMapping {
       const restarted = held.mark !== null && now !== null && routerRestarted(held.mark, now);
       held.mark = now ?? held.mark;
       if (restarted || there === false) return await this.#askAnew(gateway.address);
-      if (externalHost !== null && externalHost !== this.#facts.external?.host) await this.#renew();
+      if (externalHost !== null && externalHost !== this.facts.external?.host) await this.#renew();
     } catch (thrown) {
       // It may be restarting just now. The mapping counts until its lease is over, and the next look is soon.
       this.#stop.signal.throwIfAborted();
@@ -195,7 +180,7 @@ export class MappingKeeper implements KeptMapping {
   }
 
   #askAnew(router: string): Promise<void> {
-    this.#listener.onNote('warn', `The router ${router} has forgotten the mapping: asking for it again`);
+    this.#account.note('warn', `The router ${router} has forgotten the mapping: asking for it again`);
     this.#forget();
     return this.#ask();
   }
@@ -216,7 +201,7 @@ export class MappingKeeper implements KeptMapping {
     this.#held = undefined;
     this.#cancelNext();
     this.#cancelLook();
-    this.#set({ state: 'asking', way: null, external: null, expiresAtMs: null, error: null });
+    this.#account.forgotten();
   }
 
   #failed(error: TunnelError): void {
@@ -224,10 +209,7 @@ export class MappingKeeper implements KeptMapping {
     this.#held = undefined;
     this.#cancelLook();
     this.#failures += 1;
-    const known = this.#facts.error?.message === error.message;
-    const told = known ? this.#facts.error : error;
-    this.#set({ state: 'failed', way: null, external: null, expiresAtMs: null, error: told });
-    if (!known) this.#listener.onNote('warn', error.message, error.code);
+    this.#account.failed(error);
     this.#next(askAgainMs(this.#failures, this.#parts.random()), () => this.#ask());
   }
 
@@ -236,19 +218,15 @@ export class MappingKeeper implements KeptMapping {
     this.#cancelNext = this.#parts.clock.after(delayMs, () => this.#take(work));
   }
 
-  #set(changed: Partial<MappingFacts>): void {
-    this.#facts = { ...this.#facts, ...changed };
-    if (!this.#closing) this.#listener.onChange();
-  }
-
   async #end(lastWork: () => Promise<void>): Promise<void> {
+    this.#account.close();
     this.#cancelNext();
     this.#cancelLook();
     const { clock, turn, release } = this.#parts;
     release();
     const cancel = clock.after(ANSWER_GRACE_MS, () => this.#stop.abort(closedReason()));
     await turn(lastWork).catch((error: unknown) => {
-      this.#listener.onNote(...notRemovedNote(asTunnelError(error), this.#facts));
+      this.#account.note(...notRemovedNote(asTunnelError(error), this.facts));
     });
     cancel();
   }
@@ -264,22 +242,11 @@ export class MappingKeeper implements KeptMapping {
     });
     try {
       await protocol.unmap(ask, gateway, late.signal);
-      this.#listener.onNote('info', `The router ${gateway.address} no longer leads port ${ask.externalPort} here`);
+      this.#account.note('info', `The router ${gateway.address} no longer leads port ${ask.externalPort} here`);
     } finally {
       cancel();
     }
   }
-}
-
-function boundedMs(leaseSeconds: number): number {
-  return Math.min(LEASE_AT_MOST_SECONDS, Math.max(LEASE_AT_LEAST_SECONDS, leaseSeconds)) * 1_000;
-}
-
-function takenHere({ externalPort, protocol }: MapRequest): TunnelError {
-  const wish = `port ${externalPort} (${protocol.toUpperCase()}) of the router`;
-  return new TunnelError('ROUTER_REFUSED', `Cannot map ${wish}: another forward of this machine asks for it`, {
-    hint: 'Ask for another port in `map`; `tunnel status` shows who has which.',
-  });
 }
 
 function closedReason(): TunnelError {

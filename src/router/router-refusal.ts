@@ -108,6 +108,14 @@ export function refused(
   return new TunnelError(kind, `Cannot map ${wishText(wish, gateway)}: ${why} (${way} ${code})`, { hint });
 }
 
+/** Another mapping of ours has the port: some routers would give it to the next without a word. */
+export function takenHere({ externalPort, protocol }: Wish): TunnelError {
+  const wish = `port ${externalPort} (${protocol.toUpperCase()}) of the router`;
+  return new TunnelError('ROUTER_REFUSED', `Cannot map ${wish}: another forward of this machine asks for it`, {
+    hint: 'Ask for another port in `map`; `tunnel status` shows who has which.',
+  });
+}
+
 /** Nothing at the gateway speaks this protocol. */
 export function notSpoken(way: MappingWay, { address }: Gateway, why = 'no answer'): TunnelError {
   return new TunnelError('ROUTER_NOT_FOUND', `Cannot ask the router ${address} by ${way}: ${why}`);
