@@ -108,7 +108,27 @@ export async function manyProfiles({ profiles }: Size): Promise<Finding> {
  */
 export async function soak({ soakMs }: Size): Promise<Finding> {
   await using rig = await oneTunnel();
-  const { subject, port, sshd } = rig;
+  const { result, p99Ms } = await rig.subject.answersDuring(roundsAndRests(rig, soakMs));
+  const { rounds, loaded, rested } = result;
+  const half = rested.slice(rested.length / 2);
+  const [before, after] = quarters(half.map(({ memory }) => memory));
+  const [beforeLoaded, afterLoaded] = quarters(loaded.slice(loaded.length / 2));
+  const found =
+    `${rounds} rounds of 2,000 connections and 600 MB, ${rested.length} links cut; median memory at rest ${short(before)} MB in the third quarter, ` +
+    `${short(after)} MB in the fourth (under load ${short(beforeLoaded)} and ${short(afterLoaded)} MB); at most ${Math.max(...half.map(({ fds }) => fds))} file descriptors at rest; ` +
+    `an answer took ${short(p99Ms)} ms at most (p99)`;
+  return { load: `a soak of ${Math.round(soakMs / MINUTE_MS)} minutes`, found, kept: after / before < 1.1 };
+}
+
+interface Rounds {
+  readonly rounds: number;
+  /** Memory in MB after each round. */
+  readonly loaded: readonly number[];
+  /** Once a minute. */
+  readonly rested: readonly { readonly memory: number; readonly fds: number }[];
+}
+
+async function roundsAndRests({ subject, port, sshd }: Rig, soakMs: number): Promise<Rounds> {
   const startedAtMs = performance.now();
   const loaded: number[] = [];
   const rested: { readonly memory: number; readonly fds: number }[] = [];
@@ -126,13 +146,7 @@ export async function soak({ soakMs }: Size): Promise<Finding> {
     rested.push({ memory: subject.residentMb, fds: subject.fileDescriptors });
     process.stderr.write(`minute ${rested.length}: ${short(rested.at(-1)?.memory ?? NaN)} MB at rest\n`);
   }
-  const half = rested.slice(rested.length / 2);
-  const [before, after] = quarters(half.map(({ memory }) => memory));
-  const [beforeLoaded, afterLoaded] = quarters(loaded.slice(loaded.length / 2));
-  const found =
-    `${rounds} rounds of 2,000 connections and 600 MB, ${rested.length} links cut; median memory at rest ${short(before)} MB in the third quarter, ` +
-    `${short(after)} MB in the fourth (under load ${short(beforeLoaded)} and ${short(afterLoaded)} MB); at most ${Math.max(...half.map(({ fds }) => fds))} file descriptors at rest`;
-  return { load: `a soak of ${Math.round(soakMs / MINUTE_MS)} minutes`, found, kept: after / before < 1.1 };
+  return { rounds, loaded, rested };
 }
 
 /** The medians of the first and the second half of these. */
