@@ -8,6 +8,7 @@ import type { KnownHost } from './known-hosts/parse.ts';
 import type { Ask } from './link/ask.ts';
 import type { DialRequest, SessionTransport } from './link/transport.ts';
 import type { Problem } from './model/failure.ts';
+import type { RouterView } from './model/mapping.ts';
 import type { HopPlan, Plan } from './model/plan.ts';
 import type { Profile } from './model/profile.ts';
 import { storedSecrets, vaultIn } from './compose-secrets.ts';
@@ -95,6 +96,16 @@ export async function lookAtHostKeys(
 ): Promise<OfferedHostKeys> {
   const { offeredHostKeys } = await import('./compose-host-key.ts');
   return offeredHostKeys(request, secretsOf(place, onKeychainNote), isEnough);
+}
+
+/** What the router of this machine says of itself; it is asked for nothing. Rejects with ROUTER_NOT_FOUND. */
+export async function surveyRouter(
+  { paths }: Place,
+  signal: AbortSignal,
+  onNote: (message: string) => void,
+): Promise<RouterView> {
+  const { composeRouter } = await import('./compose-router.ts');
+  return composeRouter({ paths, onNote }).survey(signal);
 }
 
 /** Under which name, and in which files, a server's host key stands. */

@@ -1,5 +1,6 @@
+import { dialDatagrams } from '../forward/dial-datagrams.ts';
 import { dialLocal } from '../forward/dial.ts';
-import { probeService } from '../forward/probe.ts';
+import { expectationText, probeService } from '../forward/probe.ts';
 import type { Channel, Transport } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
@@ -50,10 +51,26 @@ export async function* proveForward(
   }
 }
 
-/** Every target by itself, from here. Datagrams prove nothing: whether one arrives, its receiver alone knows. */
+/** Every target by itself, from here. A datagram proves nothing by itself: without `expect` its receiver alone knows of it. */
 export async function* proveRelay(forward: RelayForwardPlan, plan: Plan, needs: TimedNeeds): Steps {
-  if (forward.protocol === 'udp') return;
+  if (forward.protocol === 'udp') return yield* answersDatagrams(forward, plan, needs);
   for (const target of forward.targets) yield* fromHere({ ...forward, target }, plan, needs);
+}
+
+async function* answersDatagrams(
+  { name, targets, expect, proxyProtocol }: RelayForwardPlan,
+  plan: Plan,
+  needs: TimedNeeds,
+): Steps {
+  if (expect === null) return;
+  for (const target of targets) {
+    const place = `${name}: ${formatEndpoint(target)}`;
+    const limit = answerLimit(plan, needs);
+    yield await timed(needs, 'answer', place, async () => {
+      const channel = await dialDatagrams(target, proxyProtocol, limit);
+      return expected({ target, expect, channel }, plan, limit);
+    });
+  }
 }
 
 class Prover {
@@ -146,18 +163,30 @@ interface Service {
   readonly channel: Channel;
 }
 
+interface Expected extends Pick<Service, 'target' | 'channel'> {
+  readonly expect: Expectation;
+}
+
 /** What the service says by itself; with `expect`, whether it says what is expected. */
 function serviceStep({ place, target, expect, channel }: Service, plan: Plan, needs: TimedNeeds): Promise<CheckStep> {
   return timed(needs, 'first bytes', place, async () => {
     if (expect === null) return firstBytes(channel, needs.signal);
-    const limit = AbortSignal.any([needs.signal, AbortSignal.timeout(plan.probe.timeoutMs)]);
-    const host = target.kind === 'tcp' ? target.host : 'localhost';
-    const result = await probeService(() => Promise.resolve(channel), expect, limit, host);
-    if (result.health === 'ok') return result.said === '' ? `${expect.kind}, as expected` : result.said;
-    if (!limit.aborted) throw result.error;
-    const seconds = plan.probe.timeoutMs / 1_000;
-    throw new TunnelError('TIMED_OUT', `Cannot see ${expect.kind} at the target: silent for ${seconds} s`);
+    return expected({ target, expect, channel }, plan, answerLimit(plan, needs));
   });
+}
+
+function answerLimit({ probe }: Plan, { signal }: TimedNeeds): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(probe.timeoutMs)]);
+}
+
+/** @returns the line that shows it */
+async function expected({ target, expect, channel }: Expected, plan: Plan, limit: AbortSignal): Promise<string> {
+  const host = target.kind === 'tcp' ? target.host : 'localhost';
+  const result = await probeService(() => Promise.resolve(channel), expect, limit, host);
+  if (result.health === 'ok') return result.said === '' ? `${expect.kind}, as expected` : result.said;
+  if (!limit.aborted) throw result.error;
+  const seconds = plan.probe.timeoutMs / 1_000;
+  throw new TunnelError('TIMED_OUT', `Cannot see ${expectationText(expect)} at the target: silent for ${seconds} s`);
 }
 
 function refused(bind: Endpoint, error: TunnelError): TunnelError {

@@ -7,9 +7,10 @@ import type { HopPlan, Plan } from '../model/plan.ts';
 import type { Ask } from '../link/ask.ts';
 import type { Dial, Transport } from '../link/transport.ts';
 import { proveForward, proveRelay, type ForwardNeeds } from './forward-steps.ts';
+import { proveRouter, type RouterNeeds } from './router-steps.ts';
 import { timed, type CheckStep, type Work } from './timed.ts';
 
-export interface CheckNeeds extends ForwardNeeds {
+export interface CheckNeeds extends ForwardNeeds, RouterNeeds {
   readonly dial: Dial;
   readonly ask: Ask;
   readonly agentSocket: string | undefined;
@@ -21,6 +22,7 @@ export interface CheckNeeds extends ForwardNeeds {
  */
 export async function* proveSteps(plan: Plan, needs: CheckNeeds): AsyncGenerator<CheckStep, void> {
   for (const forward of plan.forwards) if (forward.kind === 'relay') yield* proveRelay(forward, plan, needs);
+  yield* proveRouter(plan.forwards, needs);
   const [first] = plan.hops;
   const tunnelled = plan.forwards.filter((forward) => forward.kind !== 'relay');
   if (first === undefined || (tunnelled.length === 0 && plan.forwards.length > 0)) return;

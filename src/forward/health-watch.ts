@@ -4,7 +4,7 @@ import type { Expectation, Plan } from '../model/plan.ts';
 import type { Health } from '../model/status.ts';
 import type { Dial } from './dial.ts';
 import type { ForwardContext, HealthSource } from './forward-context.ts';
-import { probeService, type ProbeResult } from './probe.ts';
+import { expectationText, probeService, type ProbeResult } from './probe.ts';
 
 export interface HealthWatchOptions {
   readonly expectation: Expectation;
@@ -89,7 +89,10 @@ export class HealthWatch implements HealthSource {
     // Left armed after an answer: the service has until then to see us off.
     const cancel = context.clock.after(this.#probe.timeoutMs, () =>
       running.abort(
-        new TunnelError('TIMED_OUT', `Cannot see ${expectation.kind} at the target: silent for ${seconds} s`),
+        new TunnelError(
+          'TIMED_OUT',
+          `Cannot see ${expectationText(expectation)} at the target: silent for ${seconds} s`,
+        ),
       ),
     );
     running.signal.addEventListener('abort', cancel, { once: true });

@@ -39,7 +39,7 @@ export async function probeService(
 }
 
 /** Reads until the greeting is judged. @returns the line that shows it */
-function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, signal: AbortSignal): Promise<string> {
+function greet(channel: Channel, greeting: Greeting, expectation: Expectation, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
     let settled = false;
@@ -52,7 +52,7 @@ function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, sign
       if (settled) return;
       const verdict = judge(greeting, said, atEnd);
       if (verdict === 'more') return;
-      if (verdict === 'wrong') return fail(unhealthy(kind, said));
+      if (verdict === 'wrong') return fail(unhealthy(expectation, said));
       settled = true;
       resolve(firstLine(said.slice(said.search(greeting.expected))));
       if (greeting.farewell !== '') channel.write(Buffer.from(greeting.farewell));
@@ -74,7 +74,7 @@ function greet(channel: Channel, greeting: Greeting, { kind }: Expectation, sign
     });
     if (signal.aborted) return aborted();
     signal.addEventListener('abort', aborted, { once: true });
-    if (greeting.opening !== '') channel.write(Buffer.from(greeting.opening));
+    if (greeting.opening.length > 0) channel.write(greeting.opening);
   });
 }
 
@@ -90,7 +90,7 @@ function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promis
       stream.destroy();
     };
     tls.on('error', (error: Error) => {
-      reject(error instanceof TunnelError ? error : unhealthy('tls', error.message, error));
+      reject(error instanceof TunnelError ? error : unhealthy({ kind: 'tls' }, error.message, error));
       stream.destroy();
     });
     tls.once('secureConnect', () => {
@@ -101,7 +101,7 @@ function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promis
     stream.on('error', (error) => reject(error));
     stream.once('close', () => {
       signal.removeEventListener('abort', aborted);
-      reject(unhealthy('tls', '')); // without effect once it is settled
+      reject(unhealthy({ kind: 'tls' }, '')); // without effect once it is settled
     });
     if (signal.aborted) return aborted();
     signal.addEventListener('abort', aborted, { once: true });
@@ -121,11 +121,18 @@ function leave(channel: Channel, signal: AbortSignal): void {
   channel.end();
 }
 
-function unhealthy(kind: Expectation['kind'], said: string, cause?: unknown): TunnelError {
+/** What was looked for, in words: `Cannot see pop3 at the target`. */
+export function expectationText({ kind }: Expectation): string {
+  if (kind === 'datagram') return 'the expected answer';
+  return kind === 'banner' ? 'the expected banner' : kind;
+}
+
+function unhealthy(expectation: Expectation, said: string, cause?: unknown): TunnelError {
   const line = firstLine(said);
   const instead = line === '' ? 'it closed the connection without a word' : `it said "${line}"`;
-  const what = kind === 'banner' ? 'the expected banner' : kind;
-  return new TunnelError('SERVICE_UNHEALTHY', `Cannot see ${what} at the target: ${instead}`, { cause });
+  return new TunnelError('SERVICE_UNHEALTHY', `Cannot see ${expectationText(expectation)} at the target: ${instead}`, {
+    cause,
+  });
 }
 
 function firstLine(said: string): string {

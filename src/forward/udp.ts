@@ -1,5 +1,5 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
-import { formatEndpoint, type Endpoint, type TcpEndpoint } from '../model/endpoint.ts';
+import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { RelayForwardPlan } from '../model/plan.ts';
@@ -7,9 +7,9 @@ import { Binding } from './binding.ts';
 import { Burst } from './burst.ts';
 import { ClientTurns } from './client-turns.ts';
 import { Connections } from './connections.ts';
+import { dialDatagrams, udpEndpoint } from './dial-datagrams.ts';
 import { Entrance } from './entrance.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
-import { noCarrier } from './no-carrier.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import type { SpliceEnding } from './splice.ts';
 import { TargetPool } from './target-pool.ts';
@@ -62,12 +62,11 @@ export class UdpRelay implements Forward {
       onNote: (...note) => context.onNote(...note),
       onChange: () => context.onChange(),
     });
-    // Nothing answers a datagram of ours for sure: a target that refused is tried again after a while.
     this.#pool = new TargetPool({
-      plan: { ...plan, expect: null },
+      plan,
       context,
-      dial: (...to) => noCarrier.open(...to),
-      reaches: null,
+      dial: (target, _originator, signal) => dialDatagrams(target, plan.proxyProtocol, signal),
+      reaches: null, // nothing answers a datagram for sure: a target that refused is tried again after a while
     });
   }
 
@@ -79,12 +78,13 @@ export class UdpRelay implements Forward {
       target: forwardTarget(this.#plan),
       listening: this.#binding.listener !== undefined,
       error: this.#binding.error,
-      health: null,
+      health: this.#pool.health,
       ...this.#connections.facts,
     };
   }
 
   start(): Promise<void> {
+    this.#pool.start();
     return this.#binding.start();
   }
 
@@ -94,6 +94,7 @@ export class UdpRelay implements Forward {
 
   update(settings: ForwardSettings): void {
     this.#settings = settings;
+    this.#pool.update(settings.probe);
   }
 
   /** A datagram has no connection to drain: without the listener no answer could reach its client. */
@@ -112,7 +113,7 @@ export class UdpRelay implements Forward {
   async #listen(nameHolder: boolean): Promise<UdpListener> {
     const { preferredPort, onNote, sockets } = this.#context;
     return listenUdp({
-      bind: asUdp(this.#plan.bind),
+      bind: udpEndpoint(this.#plan.bind),
       ...(sockets === undefined ? {} : { sockets }),
       ...(preferredPort === undefined ? {} : { preferredPort }),
       nameHolder,
@@ -146,7 +147,7 @@ export class UdpRelay implements Forward {
     const target = this.#pool.next().find(({ kind }) => kind === 'tcp') ?? this.#plan.bind;
     return new UdpAssociation({
       client,
-      target: asUdp(target),
+      target: udpEndpoint(target),
       header: this.#header(from, socket),
       clock: this.#context.clock,
       idleMs: this.#plan.idleMs,
@@ -179,12 +180,6 @@ export class UdpRelay implements Forward {
 interface Peer {
   readonly from: RemoteInfo;
   readonly socket: Socket;
-}
-
-/** The profile's parser refuses unix sockets for datagrams. */
-function asUdp(endpoint: Endpoint): TcpEndpoint {
-  if (endpoint.kind === 'tcp') return endpoint;
-  throw new TunnelError('INTERNAL', `Cannot relay datagrams at ${formatEndpoint(endpoint)}: it is a unix socket`);
 }
 
 function zoneless(address: string): string {

@@ -209,4 +209,6 @@ export interface ReturnPortPlan {
 
 export type Expectation =
   | { readonly kind: 'tcp' | 'pop3' | 'imap' | 'smtp' | 'http' | 'tls' | 'ssh' }
-  | { readonly kind: 'banner'; readonly pattern: string };
+  | { readonly kind: 'banner'; readonly pattern: string }
+  /** Of a UDP service: a datagram whose characters are bytes, and what the answer must look like; null is any answer. */
+  | { readonly kind: 'datagram'; readonly send: string; readonly match: string | null };

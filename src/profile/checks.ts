@@ -54,6 +54,9 @@ function* contradictions(forward: ForwardSpec): Generator<ForwardMistake> {
   if (forward.access !== undefined && (forward.bind.kind !== 'unix' || onServer(forward))) {
     yield { field: 'access', message: '`access` is for a Unix socket of this machine: it is the mode of its file' };
   }
+  if (forward.expect?.kind === 'datagram' && !relaysDatagrams(forward)) {
+    yield { field: 'expect', message: '`expect: { send }` asks by UDP: it is for a relay with `protocol: udp`' };
+  }
   if (forward.kind === 'socks' || forward.kind === 'remote-socks') {
     const { expect, expectAt } = forward;
     if (expect !== undefined && expectAt === undefined) {
@@ -88,7 +91,10 @@ function* relayMistakes(forward: ForwardSpec): Generator<ForwardMistake> {
   if (forward.targets.some(({ kind }) => kind === 'unix')) {
     yield { field: 'to', message: '`to` names a unix socket, which takes no UDP' };
   }
-  if (forward.expect !== undefined) yield { field: 'expect', message: '`expect` asks by TCP, and this is UDP' };
+  if (forward.expect !== undefined && forward.expect.kind !== 'datagram') {
+    const remedy = 'say what to send and what to await, { send: ping, match: /pong/ }';
+    yield { field: 'expect', message: `\`expect: ${forward.expect.kind}\` asks by TCP, and this is UDP: ${remedy}` };
+  }
   if (forward.proxyProtocol === 'v1') {
     yield { field: 'proxyProtocol', message: '`proxyProtocol: v1` has no form for UDP: say v2' };
   }

@@ -124,7 +124,10 @@ function secret(source: SecretSource | undefined): Written | undefined {
   return source?.kind === 'file' ? { file: source.path } : source?.kind;
 }
 
-function expectation(expect: Expectation): string {
+function expectation(expect: Expectation): Written {
+  if (expect.kind === 'datagram') {
+    return { send: expect.send, match: expect.match === null ? undefined : `/${expect.match}/` };
+  }
   return expect.kind === 'banner' ? `banner:/${expect.pattern}/` : expect.kind;
 }
 

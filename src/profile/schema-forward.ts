@@ -1,18 +1,21 @@
 import * as z from 'zod';
 import { formatDuration } from '../model/duration.ts';
 import { parseLocalForward, type ForwardSpec } from '../model/forward-spec.ts';
+import type { Expectation } from '../model/plan.ts';
 import { DEFAULTS } from '../model/profile.ts';
 import { forwardMistakes } from './checks.ts';
 import { field, fields, needed } from './rows.ts';
 import {
   bind,
   clientTarget,
+  datagram,
   duration,
   durationOr,
   expectation,
   line,
   network,
   oneOf,
+  pattern,
   port,
   reject,
   target,
@@ -21,6 +24,20 @@ import {
 
 const PROTOCOLS = ['tcp', 'udp'] as const;
 const BIND_TYPE = 'bind address: PORT, HOST:PORT, auto or unix:/PATH';
+
+const datagramExpectation = fields({
+  send: needed(datagram, {
+    type: 'text, its characters being bytes',
+    help: 'The datagram that a UDP service is asked with.',
+    example: 'ping',
+  }),
+  match: field(pattern, {
+    type: '/REGEX/',
+    help: 'What its answer must look like.',
+    default: 'any answer',
+    example: '/^pong/',
+  }),
+}).transform(({ send, match = null }): Expectation => ({ kind: 'datagram', send, match }));
 
 const common = {
   name: field(line.max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._:-]*$/, 'must be letters, digits and . _ : - only'), {
@@ -71,8 +88,8 @@ const common = {
     default: 'owner',
     example: 'group',
   }),
-  expect: field(expectation, {
-    type: 'tcp, pop3, imap, smtp, http, tls, ssh or banner:/REGEX/',
+  expect: field(z.union([expectation, datagramExpectation]), {
+    type: 'tcp, pop3, imap, smtp, http, tls, ssh, banner:/REGEX/, or { send, match } for UDP',
     help: 'Asks the service through the tunnel now and then whether it still answers so.',
     default: 'no probe',
     example: 'imap',

@@ -122,10 +122,23 @@ export const expectation = z.string().transform((text, context): Expectation => 
   if (pattern === undefined) {
     return reject(context, `is none of ${PROBES.join(', ')}, banner:/REGEX/${didYouMean(text, PROBES)}`);
   }
-  return compiles(pattern)
-    ? { kind: 'banner', pattern }
-    : reject(context, 'has a regular expression that cannot be read');
+  return compiles(pattern) ? { kind: 'banner', pattern } : reject(context, NO_PATTERN);
 });
+const NO_PATTERN = 'has a regular expression that cannot be read';
+
+/** A regular expression between slashes. */
+export const pattern = z.string().transform((text, context): string => {
+  const within = /^\/(.+)\/$/s.exec(text)?.[1];
+  if (within === undefined) return reject(context, 'must be a regular expression between slashes, such as /pong/');
+  return compiles(within) ? within : reject(context, NO_PATTERN);
+});
+
+/** What fits into a datagram on every network (RFC 8085 section 3.2), its characters being bytes. */
+export const datagram = z
+  .string()
+  .min(1, 'is empty')
+  .max(1_200, 'is longer than 1200 bytes')
+  .regex(/^[\0-\xff]*$/, 'has a character that is no byte: write "\\xNN" in double quotes');
 
 function compiles(pattern: string): boolean {
   try {

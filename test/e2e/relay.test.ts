@@ -85,3 +85,22 @@ test('a relay beyond loopback says who can reach it', { timeout: 30_000 }, async
   expect(forwards[0]?.gateway).toEqual({ machine: 'here', allow: null });
   expect(logs.stdout).toContain('has no `allow` list: everybody who can reach this machine can use it');
 });
+
+test('`check` asks every target of a UDP relay that says what to await', { timeout: 30_000 }, async () => {
+  await using cli = await tunnelCli();
+  await using well = await UdpTarget.start(() => Buffer.from('pong 1'));
+  await using ill = await UdpTarget.start(() => Buffer.from('no'));
+  const targets = [well, ill].map(({ endpoint }) => `127.0.0.1:${endpoint.port}`);
+  const forward = `{ relay: "127.0.0.1:auto", protocol: udp, to: [${targets.map((one) => `"${one}"`).join(', ')}], name: game, `;
+  await cli.home.profile('gate', `forwards:\n  - ${forward}expect: { send: "ping\\xFF", match: /^pong/ } }\n`);
+
+  const { code, stdout } = await cli.run('check', 'gate', '--json');
+
+  const { steps } = JSON.parse(stdout) as { steps: unknown };
+  expect(code).toBe(1);
+  expect(steps).toMatchObject([
+    { step: 'answer', subject: `game: ${targets[0]}`, ok: true, found: 'pong 1' },
+    { step: 'answer', subject: `game: ${targets[1]}`, ok: false, error: { code: 'SERVICE_UNHEALTHY' } },
+  ]);
+  expect(well.heard).toEqual([Buffer.from('ping\xff', 'latin1')]);
+});

@@ -179,6 +179,54 @@ describe('a UDP relay', () => {
     expect(datagram.subarray(28).toString()).toBe('hello');
   });
 
+  describe('with `expect`', () => {
+    const PING = { kind: 'datagram', send: 'ping\xff', match: '^pong' } as const;
+    const answers = (words: string | undefined) => () => (words === undefined ? undefined : Buffer.from(words));
+
+    test('asks its service, says when it is failing, and leads new clients to one that is well', async () => {
+      await using ill = await UdpTarget.start(answers('what?'));
+      await using well = await UdpTarget.start(answers('pong'));
+      await using it = await aRelay([ill.endpoint, well.endpoint], udp({ plan: { protocol: 'udp', expect: PING } }));
+      using client = new UdpClient(it.port);
+
+      await eventually(() => it.forward.facts.health === 'failing' && well.heard.length === 1);
+      client.send('hello');
+      await eventually(() => client.heard.length === 1);
+
+      expect(client.heard).toEqual(['pong']);
+      expect([ill.heard, well.heard[0]]).toEqual([
+        [Buffer.from('ping\xff', 'latin1')],
+        Buffer.from('ping\xff', 'latin1'),
+      ]);
+      expect(it.notes).toMatchObject([{ level: 'warn', code: 'SERVICE_UNHEALTHY' }]);
+      expect(it.notes[0]?.message).toContain('Cannot see the expected answer at the target: it said "what?"');
+      expect(it.forward.facts).toMatchObject({ openConnections: 1, totalConnections: 1 });
+    });
+
+    test('asks again when a question was lost, and is well once there is an answer', async () => {
+      let asked = 0;
+      await using target = await UdpTarget.start(() => (++asked === 1 ? undefined : Buffer.from('any')));
+      await using it = await aRelay(
+        [target.endpoint],
+        udp({ plan: { protocol: 'udp', proxyProtocol: 'v2', expect: { ...PING, match: null } } }),
+      );
+
+      await eventually(() => it.forward.facts.health === 'ok');
+
+      const local = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex'); // a question of our own
+      expect(target.heard).toEqual(Array(2).fill(Buffer.concat([local, Buffer.from('ping\xff', 'latin1')])));
+    });
+
+    test('says at once that nobody listens', async () => {
+      const dead = await deadUdpPort();
+      await using it = await aRelay([dead], udp({ plan: { protocol: 'udp', expect: PING } }));
+
+      await eventually(() => it.forward.facts.health === 'failing');
+
+      expect(it.notes).toMatchObject([{ code: 'TARGET_REFUSED' }]);
+    });
+  });
+
   test('says who holds its port, and binds once it is free', async () => {
     const clock = new FakeClock();
     await using target = await UdpTarget.start();

@@ -172,6 +172,74 @@ test('a router with a private address of its own is told plainly, with the remed
   expect((await mapping())?.lastError?.hint).toContain('double NAT');
 });
 
+describe('`tunnel check` of a profile with `map`', () => {
+  async function profile(port = 80): Promise<void> {
+    const forward = `{ relay: '0.0.0.0:8080', to: '127.0.0.1:8000', name: web, allow: [0.0.0.0/0], map: { port: ${port} } }`;
+    await cli.home.profile('web', `forwards:\n  - ${forward}\n`);
+  }
+
+  async function checked(): Promise<{ readonly code: number; readonly steps: readonly Step[] }> {
+    const { code, stdout } = await tunnel('check', 'web', '--json');
+    const { steps } = JSON.parse(stdout) as { steps: (Step & { error: { code: string } | null })[] };
+    const router = steps.filter(({ step }) => ['router', 'external', 'map'].includes(step));
+    return {
+      code,
+      steps: router.map(({ step, subject, found, error }) => ({ step, subject, found: error?.code ?? found })),
+    };
+  }
+
+  interface Step {
+    readonly step: string;
+    readonly subject: string;
+    readonly found: string;
+  }
+
+  const SPOKEN = { step: 'router', subject: 'default gateway', found: `${ROUTER} speaks PCP, NAT-PMP, UPnP` };
+  const PUBLIC = { step: 'external', subject: OUTSIDE, found: 'nothing says that it is not public' };
+  const WISH = { step: 'map', subject: 'web: port 80 (TCP)' };
+
+  test('shows the router and that its port is free, and leaves nothing there', { timeout: 30_000 }, async () => {
+    await router.start();
+    await profile();
+
+    const ran = await tunnel('check', 'web');
+
+    expect(ran.code).toBe(0);
+    expect(ran.stdout).toMatch(/ok {2}external +12\.34\.56\.78/);
+    expect(await checked()).toEqual({ code: 0, steps: [SPOKEN, PUBLIC, { ...WISH, found: 'free' }] });
+    expect(await router.mapped()).toBe(0);
+  });
+
+  test('knows its own mapping from that of somebody else', { timeout: 30_000 }, async () => {
+    await router.start();
+    await up();
+
+    expect((await checked()).steps).toContainEqual({ ...WISH, found: `leads here, to ${OURS}:8080` });
+
+    await cli.home.profile(
+      'web',
+      `forwards:\n  - { relay: '0.0.0.0:8081', to: '127.0.0.1:8000', name: web, map: { port: 80 } }\n`,
+    );
+    expect(await checked()).toMatchObject({ code: 8, steps: [SPOKEN, PUBLIC, { ...WISH, found: 'ROUTER_REFUSED' }] });
+    expect(await router.mapped()).toBe(1);
+  });
+
+  test('says that a router stands behind another one, and that there is none', { timeout: 30_000 }, async () => {
+    await profile();
+    expect(await checked()).toEqual({ code: 7, steps: [{ ...SPOKEN, found: 'ROUTER_NOT_FOUND' }] });
+
+    await router[Symbol.asyncDispose]();
+    router = await HomeRouter.create('192.168.178.20');
+    await servePage();
+    await router.start();
+
+    const { steps } = await checked();
+    expect(steps).toContainEqual({ step: 'external', subject: 'not told', found: 'ROUTER_NOT_PUBLIC' });
+    expect((await tunnel('check', 'web')).stdout).toContain('double NAT');
+    expect(await router.mapped()).toBe(0);
+  });
+});
+
 describe('`tunnel map`', () => {
   /** Starts it at home with these words; `ended` after a signal. */
   function mapping(...words: readonly string[]) {

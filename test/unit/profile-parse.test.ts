@@ -200,7 +200,12 @@ describe('what contradicts itself', () => {
     ['a relay on demand', '  - { relay: 1, to: "a:1", open: on-demand }', '3:34 `open: on-demand` is of no use here'],
     ['a UDP relay to a socket', '  - { relay: 1, protocol: udp, to: "unix:/x" }', '3:36 `to` names a unix socket'],
     ['a UDP relay at a socket', '  - { relay: "unix:/x", protocol: udp, to: "a:1" }', '3:14 `relay` is a unix socket'],
-    ['a TCP probe over UDP', '  - { relay: 1, protocol: udp, to: "a:1", expect: http }', '3:51 `expect` asks by TCP'],
+    [
+      'a TCP probe over UDP',
+      '  - { relay: 1, protocol: udp, to: "a:1", expect: http }',
+      '3:51 `expect: http` asks by TCP',
+    ],
+    ['a UDP probe over TCP', '  - { relay: 1, to: "a:1", expect: { send: x } }', '3:36 `expect: { send }` asks by UDP'],
     [
       'a text header before datagrams',
       '  - { relay: 1, protocol: udp, to: "a:1", proxyProtocol: v1 }',

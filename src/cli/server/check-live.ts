@@ -17,13 +17,14 @@ export interface LiveCheck {
 
 /** Proves each step from this machine to the first bytes of each service, and prints it as it is proved. */
 export async function checkLive(argument: string, context: Context): Promise<LiveCheck> {
-  const { dialOnce, resolveProfile } = await import('../../compose-cli.ts');
+  const { dialOnce, resolveProfile, surveyRouter } = await import('../../compose-cli.ts');
   const plan = await resolveProfile(argument, context);
   const { agentSocket, ask, signal } = dialRequest(plan, context);
   const steps: CheckStep[] = [];
+  const onNote = (note: string): void => context.out.detail(cleanLine(note));
   const needs = {
-    dial: (request: Parameters<typeof dialOnce>[0]) =>
-      dialOnce(request, context, (note) => context.out.detail(cleanLine(note))),
+    dial: (request: Parameters<typeof dialOnce>[0]) => dialOnce(request, context, onNote),
+    surveyRouter: (limit: AbortSignal) => surveyRouter(context, limit, onNote),
     ask,
     agentSocket,
     signal,
