@@ -57,6 +57,7 @@ export interface HopPlan {
   readonly identitiesOnly: boolean;
   /** Where the agent listens: a path; 'environment' is SSH_AUTH_SOCK of the last caller; null is no agent. */
   readonly agent: string | null;
+  /** In the order to try; empty where ssh_config leaves none: then only a server that asks for nothing lets us in. */
   readonly auth: readonly AuthMethod[];
   /** Files asked for host keys, user's first, absolute. New keys are appended to the first. */
   readonly knownHosts: readonly string[];

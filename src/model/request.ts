@@ -25,4 +25,6 @@ export interface UpTunnel {
   readonly already: boolean;
   /** Its profile had changed, and the change was applied. */
   readonly reloaded: boolean;
+  /** What this call makes count and a person should know: what of ssh_config is left out, above all. Absent where there is nothing new. */
+  readonly warnings?: readonly string[];
 }

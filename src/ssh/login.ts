@@ -17,6 +17,9 @@ const MOST_FAILURES = 5;
 /** Refusals that keys leave over for what a person types. */
 const KEPT_FOR_TYPING = 1;
 const MOST_KEYBOARD_ATTEMPTS = 3;
+/** A profile names one method at least, so that only ssh_config can leave none; a server that asks for nothing is reached all the same. */
+const NO_METHOD =
+  'ssh_config leaves no way to log in that is supported (PreferredAuthentications, BatchMode and the like): name one with `auth`.';
 
 /**
  * Decides what to try next on one connection, one attempt at a time, by what the server really answered. Identities in
@@ -218,11 +221,13 @@ export class Login {
     return new TunnelError(
       'LOGIN_REFUSED',
       `Cannot log in to ${this.#context.name} as ${this.#context.hop.user}: ${why}; tried ${tried.join(', ') || 'nothing'}, the server offers ${offers}`,
-      this.#leftAside.length > 0
-        ? { hint: `${this.#leftAside.join('. ')}.` }
-        : this.#tried.size === 0
-          ? { hint: 'Name a key with `identity`, or load one into the SSH agent.' }
-          : {},
+      this.#remedy(),
     );
+  }
+
+  #remedy(): { readonly hint?: string } {
+    if (this.#leftAside.length > 0) return { hint: `${this.#leftAside.join('. ')}.` };
+    if (this.#context.hop.auth.length === 0) return { hint: NO_METHOD };
+    return this.#tried.size > 0 ? {} : { hint: 'Name a key with `identity`, or load one into the SSH agent.' };
   }
 }

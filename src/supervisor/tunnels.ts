@@ -88,9 +88,9 @@ export class Tunnels {
       if (this.#broken.names.includes(name)) return this.#start(wish);
       const tunnel = this.get(name);
       if (tunnel === undefined) return undefined;
-      const reloaded = !samePlan(tunnel.plan, wish.plan);
+      const before = tunnel.plan;
       act(tunnel, wish.plan);
-      return { name, already: true, reloaded };
+      return { name, already: true, ...changed(before, wish.plan) };
     });
   }
 
@@ -121,14 +121,24 @@ export class Tunnels {
       this.#running.set(name, { tunnel, wanted, leaving: false });
       this.#parts.onAny(true);
       tunnel.start();
-      return { name, already: wasBroken, reloaded: false };
+      return { name, already: wasBroken, reloaded: false, ...told(plan.warnings) };
     }
-    const reloaded = !samePlan(running.tunnel.plan, plan);
+    const change = changed(running.tunnel.plan, plan);
     this.#running.set(name, { ...running, wanted });
-    if (reloaded) running.tunnel.reload(plan);
+    if (change.reloaded) running.tunnel.reload(plan);
     running.tunnel.retry();
-    return { name, already: true, reloaded };
+    return { name, already: true, ...change };
   }
+}
+
+/** What a person is told once, and not again while it stays so. */
+function changed(before: Plan, plan: Plan): Pick<UpTunnel, 'reloaded' | 'warnings'> {
+  const fresh = plan.warnings.filter((warning) => !before.warnings.includes(warning));
+  return { reloaded: !samePlan(before, plan), ...told(fresh) };
+}
+
+function told(warnings: readonly string[]): Pick<UpTunnel, 'warnings'> {
+  return warnings.length === 0 ? {} : { warnings };
 }
 
 interface Running {

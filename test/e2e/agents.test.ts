@@ -31,6 +31,19 @@ test('an agent that is gone and back between two connects serves the second one'
   await cli.becomes('mail', 'up');
 });
 
+test('an agent that hangs costs five seconds and not the login: the key file serves', { timeout: 30_000 }, async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
+  await profile(cli, 'mail', sshd, `, identity: [${sshd.identityFile}]`);
+  agent.freeze();
+
+  const up = await cli.runWith({ env: { SSH_AUTH_SOCK: agent.socket } }, 'up', 'mail');
+
+  expect(up.code).toBe(0);
+  expect((await cli.ok('logs', 'mail')).stdout).toContain('the agent did not answer within 5 s');
+});
+
 test(
   'of an agent with more keys than the server takes tries the named one is offered first, and otherwise none too many',
   { timeout: 30_000 },

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { startSshd } from '../support/sshd.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
 
 const PROFILE = `via:
@@ -109,4 +110,34 @@ test('explain of a name that is not there ends with 3', async () => {
   await using cli = await tunnelCli();
 
   expect(await cli.run('explain', 'absent')).toMatchObject({ code: 3, stdout: '' });
+});
+
+test('up, restart and reload say what of ssh_config is left out, once for as long as it stays so', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  const config = join(cli.home.dir, 'config');
+  const lines = [
+    'HostName 127.0.0.1',
+    `Port ${sshd.port}`,
+    `User ${sshd.user}`,
+    `IdentityFile ${sshd.identityFile}`,
+    `UserKnownHostsFile ${sshd.knownHostsFile}`,
+  ];
+  await writeFile(config, [...lines, 'PKCS11Provider /usr/lib/x.so'].join('\n'), { mode: 0o600 });
+  for (const name of ['a', 'b']) {
+    await cli.home.profile(name, `via: pop\nsshConfig: ${config}\nforwards: [ "127.0.0.1:auto -> 127.0.0.1:9" ]\n`);
+  }
+
+  const first = await cli.ok('up', 'a', 'b');
+  const again = await cli.ok('up', 'a', 'b');
+  await writeFile(config, [...lines, 'RequiredRSASize 2048', 'PKCS11Provider /usr/lib/x.so'].join('\n'));
+  const reloaded = await cli.ok('reload', 'a');
+  const restarted = await cli.ok('restart', 'a', 'b');
+
+  expect([first, again, reloaded, restarted].map(({ stderr }) => stderr)).toEqual([
+    'note: a, b: ssh_config: pkcs11provider is not honoured\n',
+    '',
+    'note: a: ssh_config: requiredrsasize is not honoured\n',
+    'note: b: ssh_config: requiredrsasize is not honoured\n',
+  ]);
 });

@@ -78,6 +78,8 @@ test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words'
   const good = await both(cli, [...withKey(sshd), server(sshd), 'true']);
   const failures = await Promise.all([
     both(cli, [...options(sshd), '-i', stranger, '-o', 'PreferredAuthentications=publickey', server(sshd), 'true']),
+    // BatchMode takes the two others away, so that no method is left.
+    both(cli, [...withKey(sshd), '-o', 'PreferredAuthentications=keyboard-interactive', server(sshd), 'true']),
     both(cli, [...options(sshd, join(cli.home.dir, 'none')), '-o', 'StrictHostKeyChecking=yes', server(sshd), 'true']),
     both(cli, ['-F', 'none', '-p', closed, '127.0.0.1', 'true']),
     both(cli, ['-F', 'none', 'no.such.host.invalid', 'true']),

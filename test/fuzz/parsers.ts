@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { decodeMux, encodeMux } from '../../src/cli/ssh/mux-codec.ts';
 import { readSshLine } from '../../src/cli/wizard/ssh-line.ts';
@@ -26,11 +27,14 @@ import { parseVault } from '../../src/secrets/vault-format.ts';
 import { readProxy } from '../../src/socks/codec.ts';
 import type { Stage as SocksStage } from '../../src/socks/step.ts';
 import { treeOfLines } from '../../src/ssh-config/config-tree.ts';
+import { evaluateConfig } from '../../src/ssh-config/evaluate.ts';
 import { matchesPattern, matchWords } from '../../src/ssh-config/lines.ts';
-import { splitWords } from '../../src/ssh-config/settings.ts';
+import { readSettings, splitWords } from '../../src/ssh-config/settings.ts';
+import { decodeKey } from '../../src/ssh/key-decoder.ts';
 import { keyFormat, publicKeyLine } from '../../src/ssh/key-format.ts';
 import { makeKeyPair } from '../../src/ssh/key-pair.ts';
 import { MessageScreen, ProtocolBreach, type Stage } from '../../src/ssh/message-screen.ts';
+import { asPrivateKey } from '../../src/ssh/private-key.ts';
 import { bent, bentBytes } from './bent.ts';
 
 /** A parser of something that others wrote, and what must hold whatever they wrote. */
@@ -72,6 +76,8 @@ const SOCKS_STAGES: readonly SocksStage[] = [
 
 const KEY = makeKeyPair('fuzz');
 const KEY_LINE = KEY.public.split(' ').slice(0, 2).join(' ');
+const PRIVATE_KEYS = [KEY.private, ...encryptedKeys()];
+const PASSPHRASE = 'pw';
 const KEY_BLOB = Buffer.from(KEY.public.split(' ')[1] ?? '', 'base64');
 
 const PROFILE = `description: POP3
@@ -113,7 +119,12 @@ export const PARSERS: readonly Parser[] = [
     }
   }),
   text('ssh_config', [CONFIG], (config) => {
-    unless([TunnelError, RangeError], () => treeOfLines(config.split('\n'), 'config'));
+    unless([TunnelError, RangeError], () => {
+      const tree = treeOfLines(config.split('\n'), 'config');
+      const { values, places } = evaluateConfig([tree], { host: 'pop.example.org', user: undefined, localUser: 'me' });
+      assert.deepEqual([...places.keys()].sort(), [...values.keys()].sort());
+      readSettings('library', values, new Map());
+    });
     for (const line of config.split('\n')) {
       matchWords(line);
       splitWords(line);
@@ -133,6 +144,7 @@ export const PARSERS: readonly Parser[] = [
       publicKeyLine(key);
     },
   ),
+  { name: 'private key', property: fc.asyncProperty(bent(...PRIVATE_KEYS), fc.nat(79), decodesOrSaysWhy) },
   bytes('host certificate', [certificate()], (blob) => unless([RangeError], () => parseCertificate(blob))),
   bytes('SOCKS and HTTP CONNECT', proxyTalk(), (talk) => {
     for (const stage of SOCKS_STAGES) {
@@ -189,6 +201,22 @@ export const PARSERS: readonly Parser[] = [
     assert.doesNotMatch(cleanLine(said), /[\n\t]/);
   }),
 ];
+
+/** As `ssh-keygen -m PKCS8` and `-m PEM` write them: for the two readers that there are. */
+function encryptedKeys(): string[] {
+  const pkcs8 = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'pw' } as const;
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return [privateKey.export(pkcs8).toString(), privateKey.export({ ...pkcs8, type: 'sec1' }).toString()];
+}
+
+/** One run in eighty with a passphrase: each of those is a thread. What can be read can sign. */
+async function decodesOrSaysWhy(key: string, draw: number): Promise<void> {
+  for (const reader of ['ssh2', 'crypto'] as const) {
+    const decoded = await decodeKey(key, reader, draw === 0 ? PASSPHRASE : undefined, new AbortController().signal);
+    if ('key' in decoded) asPrivateKey(decoded.key);
+    else assert.ok(decoded.wrong === 'passphrase' || decoded.why !== '');
+  }
+}
 
 function certificate(): Buffer {
   const texts = ['ssh-ed25519-cert-v01@openssh.com', 'nonce', 'point-of-thirty-two-bytes-length'].map(wireString);

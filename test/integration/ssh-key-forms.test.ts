@@ -95,17 +95,6 @@ describe('an agent', () => {
     (await dial(aRequest([hop]).request)).close();
   });
 
-  test('that hangs costs five seconds and not the login: the key file serves', { timeout: 20_000 }, async () => {
-    await using agent = await TestAgent.start(join(sshd.dir, 'frozen.sock'));
-    agent.freeze();
-    const hop = sshdHop(sshd, { agent: agent.socket });
-    const timeouts = { connectMs: 10_000, loginMs: 10_000, channelMs: 5_000 };
-    const { request, notes } = aRequest([hop], {}, { timeouts });
-    (await aDial()(request)).close();
-    agent.thaw();
-    expect(notes).toEqual([expect.stringContaining('did not answer within 5 s')]);
-  });
-
   test('under IdentitiesOnly is asked for the configured key alone', async () => {
     const [wanted, other] = [await aKey('-t', 'ed25519', '-N', ''), join(sshd.dir, 'stranger')];
     await makeKey(other, 'ed25519');

@@ -341,7 +341,6 @@ describe('the chain of hops', () => {
       ['via', 0],
       'User',
     ],
-    ['no way to log in', [{ host: 'pop' }], { preferredAuthentications: ['gssapi-with-mic'] }, ['via', 0], '`auth`'],
   ])('%s is a problem at its entry', async (_, via, settings, path, words) => {
     const problems = await problemsOf({ via }, { pop: settings });
 

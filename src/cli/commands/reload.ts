@@ -2,6 +2,7 @@ import { cleanLine } from '../../model/clean.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { selection } from '../profiles/selection.ts';
+import { sayWarnings } from '../up/say-warnings.ts';
 import { existing } from '../status/stopped.ts';
 import { callerOf, mentionWaiting, snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 
@@ -19,6 +20,7 @@ export async function run(args: readonly string[], options: Options, context: Co
     mentionWaiting((await snapshotOf(client, signal)).tunnels, context);
     return result.tunnels;
   });
+  sayWarnings(tunnels, context);
   if (json) out.json({ version: 1, tunnels: tunnels.map(({ name, reloaded }) => ({ name, reloaded })) });
   else if (tunnels.length === 0) out.say('Nothing to reload: none of them runs.');
   for (const { name, reloaded } of json ? [] : tunnels) {

@@ -1,6 +1,7 @@
 import type { ControlClient } from '../../control/client.ts';
 import type { Selection } from '../../model/request.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { sayWarnings } from '../up/say-warnings.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { relayQuestions } from '../relay.ts';
@@ -26,6 +27,7 @@ async function restart(
   const relay = attend ? relayQuestions(client, context) : undefined;
   try {
     const { tunnels } = await client.call('restart', { select, caller: callerOf(context), attend }, context.signal);
+    sayWarnings(tunnels, context);
     const order = tunnels.map(({ name }) => name);
     return reportBroughtUp(await bringUp({ client, order, waitMs, relay }, context), context);
   } finally {

@@ -3,6 +3,7 @@ import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Selection, UpTunnel } from '../../model/request.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { sayWarnings } from '../up/say-warnings.ts';
 import { takeBack } from '../up/take-back.ts';
 import { readCatalog } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
@@ -54,6 +55,7 @@ async function up(
   for (const { name, reloaded } of tunnels) {
     if (reloaded) context.out.say(`${cleanLine(name)}: its profile has changed, and was read again`);
   }
+  sayWarnings(tunnels, context);
   try {
     const order = tunnels.map(({ name }) => name);
     const brought = await bringUp({ client, order, waitMs, relay, atomic }, context);

@@ -12,6 +12,7 @@ import { errorLines } from '../render/error.ts';
 import { eventLine, newsFilter } from '../render/event.ts';
 import { relayQuestions } from '../relay.ts';
 import { bringUp } from './bring-up.ts';
+import { sayWarnings } from './say-warnings.ts';
 import { ended, type UpFailure } from './settle.ts';
 import { callerOf } from '../supervisor.ts';
 
@@ -69,6 +70,7 @@ async function serve(
   const relay = context.interactive ? relayQuestions(client, context) : undefined;
   const up = { select, caller: callerOf(context), attend: context.interactive };
   const { tunnels } = await client.call('up', up, context.signal);
+  sayWarnings(tunnels, context);
   const feed = await openFeed(client, context.signal);
   const order = tunnels.map(({ name }) => name);
   show(feed, context);
