@@ -69,7 +69,7 @@ module.exports = {
       comment: 'Two files that need each other are one thing in two places: neither can be read or tested alone.',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'no-orphan',

@@ -1,17 +1,5 @@
 import { isLoopback, type Endpoint } from './endpoint.ts';
-import type { ForwardKind } from './status.ts';
-
-/** A listener that others than the programs of its own machine can reach. JSON-safe. */
-export interface Exposure {
-  /** Whose addresses it is open at: this machine's, or the SSH server's. */
-  readonly machine: 'here' | 'server';
-  /** Client addresses in CIDR form; null is everybody who can reach that machine. */
-  readonly allow: readonly string[] | null;
-  /** A return port: only while its trigger is in use. */
-  readonly triggered?: true;
-  /** The port of the router that is asked for, so that it can be reached from outside; only where one is. */
-  readonly map?: { readonly port: number; readonly protocol: 'tcp' | 'udp' };
-}
+import type { Exposure, ForwardKind } from './status.ts';
 
 /** An address that a forward listens at, or has the server listen at. */
 export interface Door {

@@ -1,4 +1,3 @@
-import type { Exposure } from './exposure.ts';
 import type { FailureCode } from './failure.ts';
 import type { MappingState, MappingWay } from './mapping.ts';
 
@@ -83,6 +82,18 @@ export interface ForwardStatus {
   readonly idleClosesAt?: string | null;
   /** The port of the router that leads here; only where the profile asks for one. The forward's own state is not touched by it. */
   readonly map?: MapStatus;
+}
+
+/** A listener that others than the programs of its own machine can reach. JSON-safe. */
+export interface Exposure {
+  /** Whose addresses it is open at: this machine's, or the SSH server's. */
+  readonly machine: 'here' | 'server';
+  /** Client addresses in CIDR form; null is everybody who can reach that machine. */
+  readonly allow: readonly string[] | null;
+  /** A return port: only while its trigger is in use. */
+  readonly triggered?: true;
+  /** The port of the router that is asked for, so that it can be reached from outside; only where one is. */
+  readonly map?: { readonly port: number; readonly protocol: 'tcp' | 'udp' };
 }
 
 export interface MapStatus {

@@ -6,7 +6,7 @@ import { notRemovedNote } from './mapping-notes.ts';
 import { mapByAny, type Granted } from './map-by-any.ts';
 import type { MapAsk } from './mapping-protocol.ts';
 import { takenHere } from './router-refusal.ts';
-import type { RouterParts } from './router.ts';
+import type { RouterParts } from './router-parts.ts';
 
 /** A restart of the router, or another address of it, shows that soon: one small question a minute. */
 const LOOK_EVERY_MS = 60_000;

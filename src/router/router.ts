@@ -1,20 +1,7 @@
-import type { Clock } from '../model/clock.ts';
 import type { KeptMapping, MappingListener, MapRequest, PortMapper, RouterView } from '../model/mapping.ts';
 import { MappingKeeper } from './mapping-keeper.ts';
-import type { Gateway, MappingProtocol } from './mapping-protocol.ts';
+import type { RouterParts } from './router-parts.ts';
 import { surveyRouter } from './survey.ts';
-
-export interface RouterParts {
-  readonly clock: Clock;
-  /** A random number in [0, 1). */
-  readonly random: () => number;
-  /** @param localHost an address of ours to speak from; null leaves that to the system. Rejects with ROUTER_NOT_FOUND. */
-  readonly findGateway: (localHost: string | null) => Promise<Gateway>;
-  /** In the order in which they are tried. */
-  readonly protocols: readonly MappingProtocol[];
-  /** Asked for: routers grant what they like. */
-  readonly leaseSeconds: number;
-}
 
 /** Keeps mappings at the default gateway, by whichever protocol it speaks. */
 export class Router implements PortMapper {

@@ -7,12 +7,6 @@ const CODE_PROMPT = /one.?time|\botp\b|\bcode\b|\btoken\b|verification|passcode|
 /** The same words in questions that want something else. */
 const OTHER = /pass(word|phrase)\s*(and|&|\+|,)|new|change|again|expired|serial|phone|sms|e-?mail|option|select/i;
 
-/** Where the window of the last code used is kept, over the process's own end: a code must not be used twice. */
-export interface UsedCodes {
-  last(subject: string): Promise<number>;
-  use(subject: string, step: number): Promise<void>;
-}
-
 /** Answers one-time codes on one connection from the seed that was stored for it, if any. */
 export class Codes {
   readonly #context: HopContext;

@@ -3,8 +3,13 @@ import type { Clock } from '../model/clock.ts';
 import type { HopPlan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
-import type { UsedCodes } from './codes.ts';
 import type { KeyRing } from './key-ring.ts';
+
+/** Where the window of the last code used is kept, over the process's own end: a code must not be used twice. */
+export interface UsedCodes {
+  last(subject: string): Promise<number>;
+  use(subject: string, step: number): Promise<void>;
+}
 
 /** What the login to one hop may use. Every wait for a person or a store stops the hop's deadline. */
 export interface HopContext {
