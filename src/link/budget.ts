@@ -16,9 +16,13 @@ interface Attempt {
 interface Waiter {
   readonly grant: (ticket: LoginTicket) => void;
   readonly signal: AbortSignal;
+  readonly proven: boolean;
 }
 
-/** Logins at one server come no closer than this, whichever profile they are for. */
+/**
+ * Logins at one server come no closer than this, whichever profile they are for. One exception: the first try for a link
+ * that was up may follow a login at once, and the next exception waits until the pace is made up for.
+ */
 export const LOGIN_SPACING_MS = 1_000;
 
 /**
@@ -40,14 +44,15 @@ export class LoginBudget {
   /**
    * Waits for a turn at the server, first come first served. Rejects with the signal's reason when that comes first.
    * @param server `host:port` of the first hop: what the server sees as one client is this machine
+   * @param proven the first try for a link that was up until a moment ago
    */
-  acquire(server: string, signal: AbortSignal): Promise<LoginTicket> {
-    return this.#gate(server).enter(signal);
+  acquire(server: string, signal: AbortSignal, proven = false): Promise<LoginTicket> {
+    return this.#gate(server).enter(signal, proven);
   }
 
   /** How long a try would wait from now, with nobody before it. */
-  delayMs(server: string): number {
-    return Math.max(0, this.#gates.get(server)?.delayMs() ?? 0);
+  delayMs(server: string, proven = false): number {
+    return Math.max(0, this.#gates.get(server)?.delayMs(proven) ?? 0);
   }
 
   #gate(server: string): ServerGate {
@@ -67,7 +72,7 @@ class ServerGate {
     this.#clock = clock;
   }
 
-  enter(signal: AbortSignal): Promise<LoginTicket> {
+  enter(signal: AbortSignal, proven: boolean): Promise<LoginTicket> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);
       const leave = (): void => {
@@ -80,21 +85,31 @@ class ServerGate {
         signal.removeEventListener('abort', leave);
         resolve(ticket);
       };
-      const waiter: Waiter = { grant, signal };
+      const waiter: Waiter = { grant, signal, proven };
       signal.addEventListener('abort', leave, { once: true });
       this.#queue.push(waiter);
       this.#pump();
     });
   }
 
-  delayMs(): number {
+  delayMs(proven: boolean): number {
     const nowMs = this.#clock.nowMs();
     const unproven = this.#attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'open');
     const last = this.#attempts.at(-1);
     const oldest = unproven.at(-UNPROVEN_LIMIT);
-    const pacedMs = last === undefined ? 0 : last.startedAtMs + LOGIN_SPACING_MS - nowMs;
+    const atOnce = proven && last?.outcome === 'loggedIn';
+    const pacedFromMs = atOnce ? this.#paceMs() - LOGIN_SPACING_MS : (last?.startedAtMs ?? -Infinity);
+    const pacedMs = pacedFromMs + LOGIN_SPACING_MS - nowMs;
     const spentMs = oldest === undefined ? 0 : oldest.startedAtMs + WINDOW_MS - nowMs;
     return Math.max(pacedMs, spentMs);
+  }
+
+  /** When the attempts so far would have begun had each kept its distance: later than the last one did where one came at once. */
+  #paceMs(): number {
+    return this.#attempts.reduce(
+      (paceMs, { startedAtMs }) => Math.max(paceMs + LOGIN_SPACING_MS, startedAtMs),
+      -Infinity,
+    );
   }
 
   #pump(): void {
@@ -102,7 +117,7 @@ class ServerGate {
     this.#cancelTimer = () => undefined;
     this.#forget();
     for (let waiter = this.#queue[0]; waiter !== undefined; waiter = this.#queue[0]) {
-      const delayMs = this.delayMs();
+      const delayMs = this.delayMs(waiter.proven);
       if (delayMs > 0) {
         this.#cancelTimer = this.#clock.after(delayMs, () => this.#pump());
         return;

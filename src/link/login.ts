@@ -1,10 +1,9 @@
 import type { Clock } from '../model/clock.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
-import { TunnelError } from '../model/failure.ts';
-import type { FailureCode } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Ask } from './ask.ts';
 import type { LoginBudget, LoginTicket } from './budget.ts';
+import { DialRace } from './dial-race.ts';
 import type { Dial, Transport } from './transport.ts';
 
 /** The part of a plan that concerns one SSH connection. */
@@ -33,52 +32,37 @@ export interface LoginWatch {
   trusted(): void;
 }
 
-/** Ends before the server can have seen a connection, where the first hop is the only one. */
-const UNSEEN: ReadonlySet<FailureCode> = new Set(['NAME_UNRESOLVED', 'CONNECT_REFUSED', 'UNREACHABLE']);
-
-/** Waits until all is ready and for a turn at the server, dials, and tells the budget what came of it. Rejects with the signal's reason once that is given. */
+/**
+ * Waits until all is ready and for a turn at the server, dials, and tells the budget what came of it. Rejects with the signal's reason once that is given.
+ * @param proven the first try for a link that was up until a moment ago
+ */
 export async function login(
   plan: LinkPlan,
   deps: CarrierDeps,
   signal: AbortSignal,
   watch: LoginWatch,
+  proven = false,
 ): Promise<Transport> {
   await deps.ready?.(signal);
-  const ticket = await turnAt(serverOf(plan), deps, signal, watch);
-  try {
-    const transport = await deps.dial({
-      hops: plan.hops,
-      timeouts: plan.timeouts,
-      secrets: plan.secrets,
-      agentSocket: deps.agentSocket(),
-      ask: deps.ask,
-      onPhase: (phase) => {
-        if (phase === 'authenticating' && !signal.aborted) watch.trusted();
-      },
-      onNote: (message) => deps.onNote(message),
-      signal,
-    });
-    ticket.settle('loggedIn');
-    return transport;
-  } catch (error) {
-    ticket.settle(seen(plan, error) ? 'failed' : 'unseen');
-    throw signal.aborted ? signal.reason : error; // whatever a dial makes of being called off
-  }
+  const server = serverOf(plan);
+  const ticket = await turnAt(server, proven, deps, signal, watch);
+  return new DialRace(plan, deps, server, signal, () => watch.trusted()).run(ticket);
 }
 
-async function turnAt(server: string, deps: CarrierDeps, signal: AbortSignal, watch: LoginWatch): Promise<LoginTicket> {
-  const delayMs = deps.budget.delayMs(server);
-  if (delayMs === 0) return deps.budget.acquire(server, signal);
+async function turnAt(
+  server: string,
+  proven: boolean,
+  deps: CarrierDeps,
+  signal: AbortSignal,
+  watch: LoginWatch,
+): Promise<LoginTicket> {
+  const delayMs = deps.budget.delayMs(server, proven);
+  if (delayMs === 0) return deps.budget.acquire(server, signal, proven);
   watch.turn(deps.clock.nowMs() + delayMs);
-  return deps.budget.acquire(server, signal).finally(() => watch.turn(null));
+  return deps.budget.acquire(server, signal, proven).finally(() => watch.turn(null));
 }
 
 /** The server that counts our connections: the first on the way. */
 function serverOf({ hops: [first] }: LinkPlan): string {
   return first === undefined ? '' : formatEndpoint({ kind: 'tcp', host: first.host, port: first.port });
-}
-
-function seen({ hops: [first, ...others] }: LinkPlan, error: unknown): boolean {
-  if (first === undefined || others.length > 0 || first.proxyCommand !== null) return true;
-  return !(error instanceof TunnelError && UNSEEN.has(error.code));
 }

@@ -72,6 +72,11 @@ export const NEW_LINK: LinkState = {
   life: { losses: 0, loggedIn: false, refused: false, downSinceMs: 0, notBeforeMs: 0, reason: null },
 };
 
+/** Whether a dial is under way that follows at once on the loss of a link that was up. */
+export function isFirstTryAfterUp(state: LinkState): boolean {
+  return state.name === 'connecting' && state.life.loggedIn && state.life.reason !== null && state.life.losses === 1;
+}
+
 /** Decides and never acts: the caller runs the effects in order, then waits for the next event. */
 export function step(state: LinkState, event: LinkEvent, at: Moment, rules: LinkRules): Step {
   if (event.name === 'stop') return stop(state);

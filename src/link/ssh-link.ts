@@ -2,7 +2,7 @@ import { asTunnelError, TunnelError } from '../model/failure.ts';
 import { Connection } from './connection.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { login, type CarrierDeps, type LinkPlan } from './login.ts';
-import { NEW_LINK, step } from './machine.ts';
+import { isFirstTryAfterUp, NEW_LINK, step } from './machine.ts';
 import type { LinkEffect, LinkEvent, LinkState } from './machine.ts';
 import type { Transport } from './transport.ts';
 
@@ -150,13 +150,14 @@ export class SshLink {
   }
 
   #connect(signal: AbortSignal): Promise<Transport> {
-    return login(this.plan, this.#deps, signal, {
-      turn: (atMs) => {
+    const watch = {
+      turn: (atMs: number | null) => {
         this.#turnAtMs = atMs;
         this.#onChange();
       },
       trusted: () => this.#send({ name: 'trusted' }),
-    });
+    };
+    return login(this.plan, this.#deps, signal, watch, isFirstTryAfterUp(this.#state));
   }
 
   #adopt(transport: Transport, signal: AbortSignal): void {

@@ -120,6 +120,12 @@ export interface TransportFacts {
 /** Makes one SSH connection through the hops. Rejects with a TunnelError; leaves nothing open when it does. */
 export type Dial = (request: DialRequest) => Promise<Transport>;
 
+/**
+ * How far the first hop of a dial has come: its addresses are known, TCP is connected (or its proxyCommand started), it has
+ * said who it is, keys are exchanged and the login begins.
+ */
+export type DialProgress = 'resolved' | 'reached' | 'identified' | 'exchanged';
+
 export interface DialRequest {
   readonly hops: readonly HopPlan[];
   readonly timeouts: Plan['timeouts'];
@@ -130,6 +136,8 @@ export interface DialRequest {
   readonly ask: Ask;
   /** `authenticating` begins once the host key of the last hop is trusted. */
   readonly onPhase: (phase: 'connecting' | 'authenticating') => void;
+  /** Told how far the first hop has come: from the start again where a dial has to connect anew. */
+  readonly onProgress?: (progress: DialProgress) => void;
   /** Something that the person should read in the log: the server's banner (cleaned), an agent that did not answer. */
   readonly onNote: (message: string) => void;
   readonly signal: AbortSignal;

@@ -17,6 +17,8 @@ export interface SocketOptions {
   readonly resolver?: Resolver;
   /** The socket reads into memory of this pool, and has `pooledReadsOf`. It emits 'data', and cannot be read in another way. */
   readonly pool?: ReadPool;
+  /** The addresses are known, and the first is being connected to. */
+  readonly onResolved?: () => void;
 }
 
 interface Address {
@@ -44,10 +46,11 @@ export async function dialSocket(
   target: SocketTarget,
   name: string,
   signal: AbortSignal,
-  { resolver = lookupAll, pool }: SocketOptions = {},
+  { resolver = lookupAll, pool, onResolved }: SocketOptions = {},
 ): Promise<Socket> {
   const attempts = await plannedAttempts(target, name, signal, resolver);
   signal.throwIfAborted();
+  onResolved?.();
   return race(attempts, { port: target.port, name, signal, pool });
 }
 

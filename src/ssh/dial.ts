@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { appendKnownHost } from '../files/known-hosts-append.ts';
 import { readKnownHosts } from '../files/known-hosts.ts';
-import type { DialRequest } from '../link/transport.ts';
+import type { DialProgress, DialRequest } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
@@ -137,7 +137,9 @@ class ChainDial {
     let deadline = new Deadline(connectMs, late('connect to', connectMs, 'CONNECT_TIMEOUT'));
     const connectDeadline = deadline;
     const context = this.#context(hop, name, giveUp.signal, () => deadline.pause());
+    const progress = this.#progressOf(hop);
     const startLogin = (): Deadline => {
+      progress('exchanged');
       if (isLast) this.#request.onPhase('authenticating');
       waitsFor = 'no answer';
       return (deadline = new Deadline(loginMs, late('log in to', loginMs, 'LOGIN_TIMEOUT')));
@@ -146,11 +148,15 @@ class ChainDial {
     try {
       const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys ?? FILES);
       const mlKem = await (this.#options.loadMlKem ?? loadMlKem)();
-      const stream = await this.#stream(hop, name, giveUp.signal);
+      const stream = await this.#stream(hop, name, giveUp.signal, progress);
+      progress('reached');
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();
       waitsFor = 'it did not say who it is';
-      const identified = (): void => void (waitsFor = 'the key exchange did not end');
+      const identified = (): void => {
+        waitsFor = 'the key exchange did not end';
+        progress('identified');
+      };
       const { dataPath } = this.#shared;
       const start = { stream, hostKey, mlKem, unsafe, dataPath, connectDeadline, identified, startLogin, giveUp };
       this.#hops.push(await HopConnection.open(context, start));
@@ -177,7 +183,18 @@ class ChainDial {
     );
   }
 
-  async #stream(hop: HopPlan, name: string, signal: AbortSignal): Promise<Duplex> {
+  /** The first hop's progress is the dial's; what lies behind it is reached through a connection that stands. */
+  #progressOf(hop: HopPlan): (progress: DialProgress) => void {
+    const { hops, onProgress } = this.#request;
+    return hop === hops[0] && onProgress !== undefined ? onProgress : () => undefined;
+  }
+
+  async #stream(
+    hop: HopPlan,
+    name: string,
+    signal: AbortSignal,
+    progress: (progress: DialProgress) => void,
+  ): Promise<Duplex> {
     const before = this.#hops.at(-1);
     if (before !== undefined) {
       if (hop.proxyCommand !== null)
@@ -185,9 +202,10 @@ class ChainDial {
       return jump(before, hop, name, signal);
     }
     const pool = this.#shared.dataPath.readPool;
+    const onResolved = (): void => progress('resolved');
     this.#base =
       hop.proxyCommand === null
-        ? await dialSocket(hop, name, signal, pool === undefined ? {} : { pool })
+        ? await dialSocket(hop, name, signal, pool === undefined ? { onResolved } : { pool, onResolved })
         : new ProxyCommand(hop.proxyCommand, (line) => this.#request.onNote(`proxyCommand of ${name}: ${line}`));
     return this.#base;
   }

@@ -70,6 +70,26 @@ test('a path that swallows everything is noticed in time, and what was open ends
   expect(performance.now() - healedAt).toBeLessThan(3_000);
 });
 
+test(
+  'a server that was dialled in the middle of an outage, and stays silent, is dialled anew before its connect limit',
+  { timeout: 30_000 },
+  async () => {
+    await using on = await stage('keepalive: { interval: 500ms, maxMissed: 1 }');
+
+    on.path.drop(); // takes connections, as a router does whose server is away, and forgets them
+    await on.cli.becomes('t', 'retrying');
+    const asked = ask(on.port, 'held');
+    await eventually(() => on.sshd.connections > 1, { what: 'a dial into the outage' });
+    await observes(500, () => on.sshd.logins > 1, 'what the server said on it came through');
+    await on.path.heal();
+    const healedAt = performance.now();
+
+    expect(await asked).toBe('held');
+    expect(performance.now() - healedAt).toBeLessThan(7_000); // the limit of the first dial is 10 s
+    expect(on.sshd.logins).toBe(2);
+  },
+);
+
 test('a cut of some seconds, shorter than the keepalive allows, costs no reconnect', { timeout: 30_000 }, async () => {
   await using on = await stage('keepalive: { interval: 2s, maxMissed: 3 }');
   const open = await talking(on.port);

@@ -50,7 +50,9 @@ async function tcpServer(onSocket: (socket: Socket) => void): Promise<number> {
 
 describe('a connection', () => {
   test('through three hops answers, counts bytes and says what was negotiated', async () => {
-    const { request, phases } = aRequest([sshdHop(sshd), sshdHop(sshd), sshdHop(sshd)]);
+    const progress: string[] = [];
+    const onProgress = (one: string): void => void progress.push(one);
+    const { request, phases } = aRequest([sshdHop(sshd), sshdHop(sshd), sshdHop(sshd)], {}, { onProgress });
     const transport = await aDial()(request);
     onTestFinished(() => transport.close());
 
@@ -58,6 +60,7 @@ describe('a connection', () => {
     expect(await transport.ping()).toBeGreaterThan(0);
     expect(transport.receivedBytes).toBeGreaterThan(before);
     expect(phases).toEqual(['connecting', 'authenticating']);
+    expect(progress).toEqual(['resolved', 'reached', 'identified', 'exchanged']); // of the first hop alone
     expect(transport.facts).toMatchObject({
       kex: 'curve25519-sha256',
       hostKey: 'ssh-ed25519',

@@ -15,8 +15,13 @@ beforeEach(() => {
 });
 
 /** Takes a turn as soon as there is one, and ends it so after `lastsMs`. */
-async function login(outcome: TryOutcome | 'open', lastsMs = 0, signal = new AbortController().signal): Promise<void> {
-  const ticket = await budget.acquire(SERVER, signal);
+async function login(
+  outcome: TryOutcome | 'open',
+  lastsMs = 0,
+  signal = new AbortController().signal,
+  proven = false,
+): Promise<void> {
+  const ticket = await budget.acquire(SERVER, signal, proven);
   grantedMs.push(clock.nowMs());
   if (outcome === 'open') return;
   if (lastsMs > 0) await clock.sleep(lastsMs);
@@ -62,6 +67,32 @@ describe('logins at one server', () => {
   });
 });
 
+describe('the first try for a link that was up', () => {
+  const again = (): Promise<void> => login('loggedIn', 0, new AbortController().signal, true);
+
+  test('may follow a login at once, the next one keeps the pace of one a second', async () => {
+    await login('loggedIn');
+    await clock.advance(200);
+    await again();
+    expect(budget.delayMs(SERVER, true)).toBe(800);
+    await through([again(), login('loggedIn'), again()]);
+    expect(grantedMs).toEqual([0, 200, 1_000, 2_000, 3_000]);
+  });
+
+  test('keeps its distance from a try that failed', async () => {
+    await login('failed');
+    await through([again()]);
+    expect(grantedMs).toEqual([0, 1_000]);
+  });
+
+  test('of many links at one server is at once for one of them', async () => {
+    await login('loggedIn');
+    await clock.advance(60_000);
+    await through(Array.from({ length: 4 }, again));
+    expect(grantedMs).toEqual([0, 60_000, 60_000, 61_000, 62_000]);
+  });
+});
+
 test('who gives up while waiting gets its own reason, and leaves its place to the next', async () => {
   const reason = new Error('no more');
   const leaver = new AbortController();
@@ -84,8 +115,9 @@ test('nothing ticks while nobody waits', async () => {
   expect(clock.pending).toBe(0);
 });
 
-test('whatever is asked, no 30 s see more than 6 tries without a login, and no second two that the server saw', async () => {
+test('whatever is asked, no 30 s see more than 6 tries without a login, and no second two that the server saw but the first for a link that was up', async () => {
   const attempt = fc.record({
+    proven: fc.boolean(),
     afterMs: fc.integer({ min: 0, max: 4_000 }),
     lastsMs: fc.integer({ min: 0, max: 12_000 }),
     outcome: fc.constantFrom<TryOutcome>('loggedIn', 'failed', 'failed', 'unseen'),
@@ -94,11 +126,11 @@ test('whatever is asked, no 30 s see more than 6 tries without a login, and no s
     fc.asyncProperty(fc.array(attempt, { maxLength: 25 }), async (attempts) => {
       const time = new FakeClock();
       const shared = new LoginBudget(time);
-      const seen: { startMs: number; outcome: TryOutcome }[] = [];
-      const all = attempts.map(async ({ afterMs, lastsMs, outcome }, index) => {
+      const seen: { startMs: number; outcome: TryOutcome; proven: boolean }[] = [];
+      const all = attempts.map(async ({ afterMs, lastsMs, outcome, proven }, index) => {
         await time.sleep(index * afterMs);
-        const ticket = await shared.acquire(SERVER, new AbortController().signal);
-        seen.push({ startMs: time.nowMs(), outcome });
+        const ticket = await shared.acquire(SERVER, new AbortController().signal, proven);
+        seen.push({ startMs: time.nowMs(), outcome, proven });
         await time.sleep(lastsMs);
         ticket.settle(outcome);
       });
@@ -106,8 +138,13 @@ test('whatever is asked, no 30 s see more than 6 tries without a login, and no s
       await Promise.all(all);
       const visible = seen.filter(({ outcome }) => outcome !== 'unseen');
       const failed = seen.filter(({ outcome }) => outcome === 'failed');
-      visible.slice(1).forEach(({ startMs }, index) => {
+      visible.slice(1).forEach(({ startMs, proven }, index) => {
+        if (proven && visible[index]?.outcome === 'loggedIn') return;
         expect(startMs - (visible[index]?.startMs ?? 0)).toBeGreaterThanOrEqual(LOGIN_SPACING_MS);
+      });
+      visible.forEach(({ startMs }, index) => {
+        const within = visible.slice(index).filter((other) => other.startMs < startMs + 10 * LOGIN_SPACING_MS);
+        expect(within.length).toBeLessThanOrEqual(11);
       });
       failed.slice(UNPROVEN_LIMIT).forEach(({ startMs }, index) => {
         expect(startMs - (failed[index]?.startMs ?? 0)).toBeGreaterThanOrEqual(WINDOW_MS);
