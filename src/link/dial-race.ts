@@ -1,7 +1,7 @@
 import type { FailureCode } from '../model/failure.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
 import type { LoginTicket } from './budget.ts';
-import type { CarrierDeps, LinkPlan } from './login.ts';
+import type { CarrierDeps, LinkPlan } from './carrier-deps.ts';
 import type { DialProgress, Transport } from './transport.ts';
 
 /**

@@ -2,7 +2,7 @@ import { TunnelError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Ask } from './ask.ts';
 import type { Connection } from './connection.ts';
-import type { CarrierDeps } from './login.ts';
+import type { CarrierDeps } from './carrier-deps.ts';
 import { SshLink } from './ssh-link.ts';
 
 /** An extra connection on which nothing was open for so long is closed: a page's requests come in bursts. */

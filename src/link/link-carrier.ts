@@ -9,7 +9,7 @@ import { ExtraLinks } from './extra-links.ts';
 import { HoldQueue } from './hold-queue.ts';
 import { LeavingLinks } from './leaving-links.ts';
 import { PROOF_MS } from './liveness.ts';
-import type { CarrierDeps } from './login.ts';
+import type { CarrierDeps } from './carrier-deps.ts';
 import { ServerListener } from './server-listener.ts';
 import { SshLink } from './ssh-link.ts';
 import type { Channel, OnIncoming, Originator } from './transport.ts';

@@ -1,7 +1,8 @@
 import { asTunnelError, TunnelError } from '../model/failure.ts';
+import type { CarrierDeps, LinkPlan } from './carrier-deps.ts';
 import { Connection } from './connection.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { login, type CarrierDeps, type LinkPlan } from './login.ts';
+import { login } from './login.ts';
 import { isFirstTryAfterUp, NEW_LINK, step } from './machine.ts';
 import type { LinkEffect, LinkEvent, LinkState } from './machine.ts';
 import type { Transport } from './transport.ts';

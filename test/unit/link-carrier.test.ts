@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LoginBudget } from '../../src/link/budget.ts';
 import { LinkCarrier, RENEW_DRAIN_MS } from '../../src/link/link-carrier.ts';
-import type { CarrierDeps } from '../../src/link/login.ts';
+import type { CarrierDeps } from '../../src/link/carrier-deps.ts';
 import type { Channel, ChannelSink, Dial } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';

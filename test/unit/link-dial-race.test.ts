@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LoginBudget } from '../../src/link/budget.ts';
-import { login, type LinkPlan } from '../../src/link/login.ts';
+import type { LinkPlan } from '../../src/link/carrier-deps.ts';
+import { login } from '../../src/link/login.ts';
 import type { DialProgress, DialRequest, Transport } from '../../src/link/transport.ts';
 import { asTunnelError, TunnelError } from '../../src/model/failure.ts';
 import { FakeClock } from '../support/fake-clock.ts';
