@@ -9,8 +9,11 @@ export interface StatusFeed {
   onEvent(listener: (event: StatusEvent, before: TunnelStatus | undefined) => void): () => void;
 }
 
-/** Subscribes on this line: the snapshot first, then every event in order. */
-export async function openFeed(client: ControlClient, signal: AbortSignal): Promise<StatusFeed> {
+/**
+ * Subscribes on this line: the snapshot first, then every event in order.
+ * @param connections with the finished connections, of which there may be thousands a second
+ */
+export async function openFeed(client: ControlClient, signal: AbortSignal, connections = false): Promise<StatusFeed> {
   const tunnels = new Map<string, TunnelStatus>();
   const listeners = new Set<(event: StatusEvent, before: TunnelStatus | undefined) => void>();
   // No event precedes the snapshot: this line was not subscribed before.
@@ -19,7 +22,7 @@ export async function openFeed(client: ControlClient, signal: AbortSignal): Prom
     takeIn(event, tunnels);
     for (const listener of listeners) listener(event, before);
   });
-  const snapshot: StatusSnapshot = await client.call('subscribe', {}, signal);
+  const snapshot: StatusSnapshot = await client.call('subscribe', { connections }, signal);
   const early = new Map(tunnels); // an event in the same packet as the snapshot is the newer one
   for (const tunnel of snapshot.tunnels) tunnels.set(tunnel.name, early.get(tunnel.name) ?? tunnel);
   return {

@@ -31,8 +31,11 @@ export interface Methods {
     result: { readonly tunnels: readonly UpTunnel[] };
   };
   status: { params: Record<string, never>; result: StatusSnapshot };
-  /** Answers with the snapshot; every later event comes as the notification `event`. */
-  subscribe: { params: Record<string, never>; result: StatusSnapshot };
+  /**
+   * Answers with the snapshot; every later event comes as the notification `event`. `connections` false leaves out those that tell of
+   * a finished connection: there may be thousands a second.
+   */
+  subscribe: { params: { readonly connections?: boolean }; result: StatusSnapshot };
   /** This connection's person answers questions of these tunnels (null: of all), and waiting ones log in again now. */
   attend: {
     params: { readonly names: readonly string[] | null; readonly caller: Caller };

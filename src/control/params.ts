@@ -17,7 +17,7 @@ const PARAMS: { readonly [M in Method]: z.ZodType<Methods[M]['params']> } = {
   restart: z.object({ select, caller, attend }),
   reload: z.object({ select, caller }),
   status: nothing,
-  subscribe: nothing,
+  subscribe: z.object({ connections: z.boolean().exactOptional() }),
   attend: z.object({ names: names.nullable(), caller }),
   answer: z.object({ id, answer: z.string() }),
   decline: z.object({ id }),

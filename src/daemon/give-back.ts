@@ -19,6 +19,7 @@ export class GiveBack {
   readonly #collect: () => void;
   readonly #startBytes = process.memoryUsage.rss();
   #rounds = 0;
+  #endedMs = 0;
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock, collect = collectGarbage) {
@@ -29,20 +30,26 @@ export class GiveBack {
   /** A connection has ended. */
   ended(): void {
     this.#rounds = 0;
-    this.#cancel?.();
-    this.#cancel = this.#clock.after(QUIET_MS, () => this.#quiet());
+    this.#endedMs = this.#clock.nowMs();
+    this.#cancel ??= this.#clock.after(QUIET_MS, () => this.#look()); // one timer, however many end
   }
 
   stop(): void {
     this.#cancel?.();
   }
 
-  #quiet(): void {
+  #look(): void {
     this.#cancel = undefined;
+    const leftMs = this.#endedMs + QUIET_MS - this.#clock.nowMs();
+    if (leftMs > 0) this.#cancel = this.#clock.after(leftMs, () => this.#look());
+    else this.#quiet();
+  }
+
+  #quiet(): void {
     if (process.memoryUsage.rss() - this.#startBytes <= WORTH_BYTES) return;
     this.#collect();
     this.#rounds += 1;
-    if (this.#rounds < ROUNDS) this.#cancel = this.#clock.after(QUIET_MS, () => this.#quiet());
+    if (this.#rounds < ROUNDS) this.#cancel = this.#clock.after(QUIET_MS, () => this.#look());
   }
 }
 

@@ -32,9 +32,11 @@ export function controlHandlers({ supervisor, restored, gate, handOver, stop }: 
       await restored;
       return supervisor.snapshot();
     },
-    subscribe: async (_params, peer) => {
+    subscribe: async ({ connections = true }, peer) => {
       await restored;
-      const unsubscribe = supervisor.subscribe((event) => peer.notify('event', event));
+      const unsubscribe = supervisor.subscribe((event) => {
+        if (connections || event.event !== 'connection') peer.notify('event', event);
+      });
       onEnd(peer, unsubscribe);
       return supervisor.snapshot(); // in the same turn: no event is lost between
     },

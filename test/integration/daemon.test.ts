@@ -148,6 +148,34 @@ describe('a supervisor', () => {
     await eventually(() => events.at(-1) === 'removed');
   });
 
+  test('spares a client the finished connections that it does not want', async () => {
+    const stage = new Stage();
+    stage.profile({ name: 'pop-mail' });
+    await start({}, stage);
+    const [all, few] = [await client(), await client()];
+    const [events, fewer] = [all, few].map((line) => {
+      const told: string[] = [];
+      line.on('event', (event) => told.push(event.event));
+      return told;
+    });
+    await all.call('subscribe', {});
+    await few.call('subscribe', { connections: false });
+    await all.call('up', { select: { names: ['pop-mail'] }, caller, attend: false });
+    const ends = {
+      client: '127.0.0.1:5',
+      target: 'pop:110',
+      durationMs: 1,
+      receivedBytes: 2,
+      sentBytes: 3,
+      end: 'done',
+    } as const;
+    stage.forward('pop1110').context.onConnection({ forward: 'pop1110', ...ends });
+    await all.call('down', { select: { all: true }, drainMs: 0, caller });
+    await eventually(() => events?.at(-1) === 'removed' && fewer?.at(-1) === 'removed');
+    expect(events).toContain('connection');
+    expect(fewer).toEqual(events?.filter((event) => event !== 'connection'));
+  });
+
   test('tells a client of an unknown profile by its code', async () => {
     await start();
     const line = await client();

@@ -8,7 +8,7 @@ import { TunnelError } from '../../src/model/failure.ts';
 import { NOTHING_REMEMBERED, type SupervisorMemory } from '../../src/model/memory.ts';
 import type { StatusEvent, TunnelStatus } from '../../src/model/status.ts';
 import { FOLD_MS } from '../../src/observe/folding.ts';
-import { EventLog } from '../../src/observe/log.ts';
+import { EventLog, formatLine } from '../../src/observe/log.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -156,6 +156,38 @@ describe('the log', () => {
     const text = await readFile(path, 'utf8');
     expect(text.trimEnd()).not.toMatch(/[\0-\x1f\x7f-\x9f\u202e]/);
     expect(text.match(/\n/g)).toHaveLength(1);
+  });
+
+  test('a line that has nothing to clean is the same as one that was cleaned', () => {
+    const plain = {
+      event: 'note',
+      at,
+      tunnel: 'mail',
+      level: 'info',
+      message: 'Cannot reach it: [::1]:25 {x}',
+    } as const;
+    expect(formatLine(plain)).toBe(`${JSON.stringify(plain)}\n`);
+    const values = [' a', 'a ', 'a\tb', 'a\nb', 'a\u001bb', 'a\u009bb', 'x'.repeat(3_000)].map((message) =>
+      note(message),
+    );
+    for (const event of values) expect(formatLine(event)).not.toBe(`${JSON.stringify(event)}\n`);
+  });
+
+  test('finished connections of a moment are written together, and before anything else that is to be told', async () => {
+    const { log, clock, path } = open();
+    const many = [1, 2, 3].map((client) => connection(`127.0.0.1:${client}`, 'done'));
+    for (const event of many) log.write(event);
+    expect(clock.pending).toBe(1);
+    await clock.advance(1_000);
+    await flushed(path, '127.0.0.1:3');
+    expect(await lines(path)).toEqual(many);
+
+    log.write(connection('127.0.0.1:4', 'done'));
+    log.write(note('now'));
+    await flushed(path, 'now');
+    expect(await lines(path)).toEqual([...many, connection('127.0.0.1:4', 'done'), note('now')]);
+    expect(clock.pending).toBe(1); // of the note, which may come again
+    await log.close();
   });
 
   test('a burst of one failure is a line at once and one with its number', async () => {

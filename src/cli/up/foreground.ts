@@ -71,7 +71,7 @@ async function serve(
   const up = { select, caller: callerOf(context), attend: context.interactive };
   const { tunnels } = await client.call('up', up, context.signal);
   sayWarnings(tunnels, context);
-  const feed = await openFeed(client, context.signal);
+  const feed = await openFeed(client, context.signal, context.json || context.verbose);
   const order = tunnels.map(({ name }) => name);
   show(feed, context);
   const first =
