@@ -75,7 +75,10 @@ async function plannedAttempts(
 ): Promise<Attempt[]> {
   const family = FAMILIES[target.addressFamily];
   const resolve = (host: string): Promise<readonly Address[]> => addressesOf(host, family, name, signal, resolver);
-  const addresses = interleave(await resolve(target.host));
+  const found = await resolve(target.host);
+  // An address is its own answer, of whatever kind was asked for (getaddrinfo(3) refuses it there).
+  const addresses = interleave(found.filter((one) => family === 0 || one.family === family));
+  if (addresses.length === 0) throw unresolved(name, `${target.host} is no ${kindOf(family)}address`);
   if (target.bindAddress === null) return addresses.map((one) => ({ ...one, localAddress: undefined }));
   const locals = await resolve(target.bindAddress);
   const attempts = addresses.flatMap((one) => {
@@ -106,9 +109,17 @@ async function addressesOf(
   } catch (error) {
     signal.throwIfAborted();
     const code = codeOf(error);
-    const why = code === 'EAI_AGAIN' ? 'the DNS does not answer' : `there is no address for ${host}`;
-    throw new TunnelError('NAME_UNRESOLVED', `Cannot connect to ${name}: ${why}`, { cause: error });
+    if (code === 'EAI_AGAIN') throw unresolved(name, 'the DNS does not answer', error);
+    throw unresolved(name, `there is no ${kindOf(family)}address for ${host}`, error);
   }
+}
+
+function kindOf(family: 0 | 4 | 6): string {
+  return family === 0 ? '' : `IPv${family} `;
+}
+
+function unresolved(name: string, why: string, cause?: unknown): TunnelError {
+  return new TunnelError('NAME_UNRESOLVED', `Cannot connect to ${name}: ${why}`, { cause });
 }
 
 /** A lookup cannot be called off; its answer is left alone when nobody waits for it any more. */

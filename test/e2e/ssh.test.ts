@@ -1,10 +1,11 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
@@ -75,6 +76,7 @@ test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words'
   await makeKey(stranger, 'ed25519');
   const closed = String(await freePort());
 
+  const version = await cli.run('ssh', '-V');
   const good = await both(cli, [...withKey(sshd), server(sshd), 'true']);
   const failures = await Promise.all([
     both(cli, [...options(sshd), '-i', stranger, '-o', 'PreferredAuthentications=publickey', server(sshd), 'true']),
@@ -85,10 +87,35 @@ test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words'
     both(cli, ['-F', 'none', 'no.such.host.invalid', 'true']),
   ]);
 
+  expect(version).toMatchObject({ code: 0, stdout: '' });
+  expect(version.stderr).toMatch(/^tunnel \d/);
   expect(good).toMatchObject({ ours: { code: 0, stdout: '' }, theirs: { code: 0 } });
   for (const { ours, theirs } of failures) {
     expect([ours.code, lastWords(ours)]).toEqual([theirs.code, lastWords(theirs)]);
   }
+});
+
+test('what a ProxyCommand says and the banner of the server reach stderr, cleaned, unless LogLevel hushes them', async () => {
+  const banner = join(await mkdtemp(join(tmpdir(), 'tunnel-banner-')), 'banner');
+  onTestFinished(() => rm(dirname(banner), { recursive: true }));
+  await writeFile(banner, 'All \u001b[31mis logged\n');
+  await using sshd = await startSshd({ config: [`Banner ${banner}`] });
+  await using cli = await tunnelCli();
+  const line = [...withKey(sshd), server(sshd), 'true'];
+  const broken = ['-o', 'ProxyCommand=no-such-command'];
+
+  const plain = await both(cli, line);
+  const hushed = await both(cli, ['-o', 'LogLevel=ERROR', ...line]);
+  const failed = await both(cli, [...broken, ...line]);
+
+  expect([plain, hushed].map(({ ours, theirs }) => [ours.code, theirs.code])).toEqual([
+    [0, 0],
+    [0, 0],
+  ]);
+  expect(plain.ours.stderr).toContain('says: All \\u001b[31mis logged\n');
+  expect([hushed.ours.stderr, hushed.theirs.stderr]).toEqual(['', '']);
+  expect([failed.ours.code, lastWords(failed.ours)]).toEqual([failed.theirs.code, lastWords(failed.theirs)]);
+  expect(failed.ours.stderr).toContain('no-such-command: not found');
 });
 
 test('another command is refused and nothing of it runs', async () => {

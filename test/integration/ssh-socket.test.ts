@@ -72,6 +72,13 @@ test('a bind address is used, and one that the machine lacks is named as the cau
   expect(await failureOf(from('::1'))).toMatchObject({ code: 'UNREACHABLE' });
 });
 
+test('an address of a kind that AddressFamily does not want is not dialled', async () => {
+  const { port, sockets } = await listener('127.0.0.1');
+  const target = { host: '127.0.0.1', port, addressFamily: 'inet6', bindAddress: null } as const;
+  const failure = await failureOf(dialSocket(target, 'mail', ALWAYS));
+  expect([failure.code, sockets.length]).toEqual(['NAME_UNRESOLVED', 0]);
+});
+
 test('being called off rejects at once and leaves no socket', async () => {
   const port = await stalled('127.0.0.2', 60_000);
   const abort = new AbortController();

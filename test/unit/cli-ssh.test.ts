@@ -4,7 +4,7 @@ import { allForwards, sessionRules } from '../../src/cli/ssh/config.ts';
 import { decodeMux, encodeMux, type MuxMessage } from '../../src/cli/ssh/mux-codec.ts';
 import { forwardWords, sshWords } from '../../src/cli/ssh/words.ts';
 import { readGlobals } from '../../src/cli/globals.ts';
-import { formatEndpoint } from '../../src/model/endpoint.ts';
+import { formatEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { LoginRefusal } from '../../src/model/login-refusal.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
@@ -142,6 +142,7 @@ describe('forwards of ssh_config count', () => {
       controlPath: null,
       master: false,
       persistMs: null,
+      loudness: 'notes',
     });
     expect(said).toEqual({
       exitOnForwardFailure: true,
@@ -151,7 +152,19 @@ describe('forwards of ssh_config count', () => {
       controlPath: '/c',
       master: true,
       persistMs: 600_000,
+      loudness: 'notes',
     });
+  });
+
+  test.each([
+    ['-N host', 'loglevel QUIET', 'quiet'],
+    ['-qv -N host', '', 'quiet'],
+    ['-N host', 'loglevel ERROR', 'errors'],
+    ['-N host', 'loglevel INFO', 'notes'],
+    ['-N host', 'loglevel DEBUG2', 'debug'],
+    ['-v -N host', 'loglevel ERROR', 'debug'],
+  ])('%s with %s is told %s', (line, config, expected) => {
+    expect(sessionRules(settingsOf(config), read(line)).loudness).toBe(expected);
   });
 
   test.each([
@@ -207,8 +220,20 @@ function refusedBy(methods: readonly string[] | undefined): TunnelError {
 }
 
 describe("failures have ssh's words", () => {
-  const hop: Pick<HopPlan, 'host' | 'port' | 'user'> = { host: 'h', port: 2222, user: 'al' };
+  const hop: Pick<HopPlan, 'host' | 'port' | 'user' | 'proxyCommand'> = {
+    host: 'h',
+    port: 2222,
+    user: 'al',
+    proxyCommand: null,
+  };
+  const caused = (code: string): ErrorOptions => ({ cause: Object.assign(new Error('x'), { code }) });
   test.each<[TunnelError, string]>([
+    [new TunnelError('UNREACHABLE', 'x', caused('EHOSTUNREACH')), 'ssh: connect to host h port 2222: No route to host'],
+    [
+      new TunnelError('UNREACHABLE', 'x', caused('ENETUNREACH')),
+      'ssh: connect to host h port 2222: Network is unreachable',
+    ],
+    [new TunnelError('UNREACHABLE', 'x', caused('EADDRNOTAVAIL')), 'ssh: connect to host h port 2222: failure'],
     [new TunnelError('CONNECT_REFUSED', 'x'), 'ssh: connect to host h port 2222: Connection refused'],
     [new TunnelError('NAME_UNRESOLVED', 'x'), 'ssh: Could not resolve hostname h: Name or service not known'],
     [new TunnelError('HOST_KEY_CHANGED', 'x'), 'Host key verification failed.'],
@@ -220,6 +245,23 @@ describe("failures have ssh's words", () => {
     [new TunnelError('CONNECTION_LOST', 'x'), 'Connection to h closed by remote host.'],
   ])('%o', (error, words) => {
     expect(sshWords(error, [hop as HopPlan]).at(-1)).toBe(words);
+  });
+
+  test('a ProxyCommand that gave no connection is no refusal of the host', () => {
+    const error = new TunnelError('CONNECT_REFUSED', 'its proxyCommand gave no connection');
+    expect(sshWords(error, [{ ...hop, proxyCommand: 'nc h 22' } as HopPlan])).toEqual([
+      'its proxyCommand gave no connection',
+      'Connection closed by UNKNOWN port 65535',
+    ]);
+  });
+
+  test('a listener that the server refuses', () => {
+    const refused = new TunnelError('FORWARD_REFUSED', 'x');
+    const words = (bind: Endpoint): readonly string[] => forwardWords(refused, { bind });
+    expect(words({ kind: 'tcp', host: 'localhost', port: 80 })).toEqual([
+      'Error: remote port forwarding failed for listen port 80',
+    ]);
+    expect(words({ kind: 'unix', path: '/x' })).toEqual(['Error: remote port forwarding failed for listen path /x']);
   });
 
   test('a busy port', () => {

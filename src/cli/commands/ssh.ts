@@ -8,7 +8,7 @@ import type { ForwardPlan } from '../../model/plan.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { runInBackground, starter, type Starter } from '../ssh/background.ts';
-import { readSshCommand, type SshCommand } from '../ssh/command-line.ts';
+import { asksVersion, readSshCommand, type SshCommand } from '../ssh/command-line.ts';
 import { allForwards, sessionRules, type SessionRules } from '../ssh/config.ts';
 import { controlMaster } from '../ssh/control.ts';
 import { serveMux } from '../ssh/mux-socket.ts';
@@ -21,6 +21,10 @@ export const run: Run = async (words, _options, context) => {
   const parent = starter(context.env);
   const plainSay = parent?.say.bind(parent) ?? ((line: string) => context.out.warn(line));
   try {
+    if (asksVersion(words)) {
+      plainSay(`tunnel ${context.version}`); // where ssh says what it is: on stderr
+      return 0;
+    }
     const command = readSshCommand(words, context.cwd);
     return await perform(command, words, parent, context);
   } catch (thrown) {
@@ -51,22 +55,24 @@ async function perform(
   }
   const rules = sessionRules(settings, command);
   const controlPath = rules.controlPath === null ? null : adHoc.expand(rules.controlPath);
-  const say = sayer(command, parent, context);
+  const say = sayer(command, rules, parent, context);
+  const debug = (line: string): void => (rules.loudness === 'debug' ? say(`debug1: ${line}`) : undefined);
   if (typeof command.action === 'object') {
     return controlMaster(command.action.control, command.forwards, controlPath, {
       say,
+      debug,
       data: (line) => out.data(line),
     });
   }
   refuseShell(command, plan.forwards.length, rules);
   if (command.saveAs !== null && parent === undefined) await saveCommand(command.saveAs, words, say, context);
-  if (!command.quiet) for (const warning of plan.warnings) if (!isWrongHere(warning)) say(warning);
+  const note = rules.loudness === 'errors' ? (): void => undefined : say;
+  for (const warning of plan.warnings) if (!isWrongHere(warning)) note(warning);
   const ask = parent?.ask ?? askOnTerminal({ ...rules, say });
   if ((command.background || persists(command, rules)) && parent === undefined) {
     return runInBackground(process.argv.slice(1), { say, ask, signal: context.signal });
   }
-  const debug = (line: string): void => (command.verbosity > 0 ? say(`debug1: ${line}`) : undefined);
-  return hold(command, adHoc, rules, controlPath, { say, debug, ask, parent }, context);
+  return hold(command, adHoc, rules, controlPath, { say, note, debug, ask, parent }, context);
 }
 
 /** ControlPersist: a master goes to the background by itself once it is logged in, as ssh's does. */
@@ -74,7 +80,7 @@ function persists({ stdio, action }: SshCommand, { master, controlPath, persistM
   return master && controlPath !== null && persistMs !== null && stdio === null && action === 'forward';
 }
 
-interface Talk extends Pick<SessionTalk, 'say' | 'debug'> {
+interface Talk extends Pick<SessionTalk, 'say' | 'note' | 'debug'> {
   readonly ask: Ask;
   readonly parent: Starter | undefined;
 }
@@ -148,7 +154,7 @@ async function becomeMaster(path: string, { session, exit, permit, say }: Master
       },
       cancel: async (spec) => {
         if (await session.cancel(await forwardPlan(spec, context))) return;
-        throw new TunnelError('FILE', 'port not found');
+        throw new TunnelError('FILE', 'port not forwarded');
       },
       exit: () => exit.abort(),
     });
@@ -193,8 +199,13 @@ function refuseShell(
   });
 }
 
-function sayer({ logFile, quiet }: SshCommand, parent: Starter | undefined, { out }: Context): (line: string) => void {
+function sayer(
+  { logFile }: SshCommand,
+  { loudness }: SessionRules,
+  parent: Starter | undefined,
+  { out }: Context,
+): (line: string) => void {
+  if (loudness === 'quiet') return () => undefined;
   if (logFile !== null) return (line) => appendFileSync(logFile, `${line}\n`, { mode: 0o600 });
-  if (quiet) return () => undefined;
   return parent === undefined ? (line) => out.warn(line) : (line) => parent.say(line);
 }

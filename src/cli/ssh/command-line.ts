@@ -71,6 +71,11 @@ const REFUSED: Readonly<Record<string, string>> = {
 const FILES =
   /^(IdentityFile|CertificateFile|UserKnownHostsFile|GlobalKnownHostsFile|ControlPath)(?:\s*=\s*|\s+)(.*)$/is;
 
+/** -V: what this is, and nothing else, whatever stands beside it. @throws USAGE */
+export function asksVersion(words: readonly string[]): boolean {
+  return sortSshArguments(withoutSave(words).rest).options.some(({ letter }) => letter === 'V');
+}
+
 /**
  * Reads the words after `tunnel ssh` by ssh's own rules, plus `--save NAME`.
  * @param cwd what relative files begin in
@@ -79,14 +84,14 @@ const FILES =
 export function readSshCommand(words: readonly string[], cwd: string): SshCommand {
   const { saveAs, rest } = withoutSave(words);
   const { options, destination, command } = sortSshArguments(rest);
-  if (destination === undefined) throw usage('it names no server');
-  const hop = parseHop(destination);
-  if (hop === undefined) throw usage(`${destination} is no server`);
   const all = (letter: string): string[] => options.filter((one) => one.letter === letter).map(({ value }) => value);
   for (const { letter } of options) {
     const why = REFUSED[letter] ?? '';
     if (why !== '') throw new TunnelError('NOT_SUPPORTED', `Cannot do ssh -${letter}: ${why}`);
   }
+  if (destination === undefined) throw usage('it names no server');
+  const hop = parseHop(destination);
+  if (hop === undefined) throw usage(`${destination} is no server`);
   const overrides = linesOf(options, cwd);
   const user = firstOf('User', overrides) ?? hop.user;
   const port = portOf(firstOf('Port', overrides)) ?? hop.port;

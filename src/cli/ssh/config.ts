@@ -25,7 +25,11 @@ export interface SessionRules {
    * foreground for as long as it is not ended.
    */
   readonly persistMs: number | null;
+  readonly loudness: Loudness;
 }
+
+/** How much is told on stderr: nothing, what ended it, what a person should know besides, or every step. */
+export type Loudness = 'quiet' | 'errors' | 'notes' | 'debug';
 
 /** Reads the rules; what is not said is as ssh has it by default. */
 export function sessionRules({ said }: SshSettings, command: SshCommand): SessionRules {
@@ -41,7 +45,15 @@ export function sessionRules({ said }: SshSettings, command: SshCommand): Sessio
     controlPath: path === '' || /^none$/i.test(path) ? null : path,
     master: command.master || /^(?:yes|true|auto|ask|autoask)$/i.test(one('controlmaster')),
     persistMs: persistMs(one('controlpersist')),
+    loudness: loudness(command, one('loglevel')),
   };
+}
+
+/** -q is LogLevel QUIET, each -v a step of DEBUG (ssh(1)); with both, -q stands. */
+function loudness({ quiet, verbosity }: SshCommand, logLevel: string): Loudness {
+  if (quiet || /^(?:quiet|fatal)$/i.test(logLevel)) return 'quiet';
+  if (verbosity > 0 || /^debug/i.test(logLevel)) return 'debug';
+  return /^error$/i.test(logLevel) ? 'errors' : 'notes';
 }
 
 /** `yes` and 0 are for ever (ssh_config(5), ControlPersist). */

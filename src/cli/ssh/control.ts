@@ -8,6 +8,8 @@ import { askMux, type MuxRequest } from './mux-socket.ts';
 /** Where the answers go: stdout for a port, stderr for the rest, as ssh has it. */
 export interface ControlTalk {
   readonly say: (line: string) => void;
+  /** Shown by -v. */
+  readonly debug: (line: string) => void;
   readonly data: (line: string) => void;
 }
 
@@ -34,7 +36,7 @@ function tell(
   command: ControlCommand,
   answer: MuxMessage,
   spec: ForwardSpec | undefined,
-  { say, data }: ControlTalk,
+  { say, debug, data }: ControlTalk,
 ): void {
   switch (answer.kind) {
     case 'alive':
@@ -45,13 +47,13 @@ function tell(
       return;
     case 'remote-port': {
       const to = spec !== undefined && 'target' in spec ? formatEndpoint(spec.target) : 'SOCKS';
-      say(`Allocated port ${answer.port} for remote forward to ${to}`);
+      debug(`Allocated port ${answer.port} for remote forward to ${to}`);
       return data(String(answer.port));
     }
     case 'denied':
     case 'failure':
-      say(`mux_client_forward: ${command === 'cancel' ? 'session' : 'forwarding'} request failed: ${answer.reason}`);
-      throw new TunnelError('FILE', `muxclient: master ${command} request failed`);
+      say(`mux_client_forward: forwarding request failed: ${answer.reason}`);
+      throw new TunnelError('FILE', `muxclient: master ${command === 'cancel' ? 'cancel ' : ''}forward request failed`);
     default:
       throw new TunnelError('FILE', `Cannot understand the master's answer: ${answer.kind}`);
   }

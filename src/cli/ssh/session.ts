@@ -14,6 +14,8 @@ import { forwardWords, sshWords } from './words.ts';
 export interface SessionTalk {
   /** In ssh's words, on stderr or in the log of -E. */
   readonly say: (line: string) => void;
+  /** What a person should know besides, as the server's banner: not shown under LogLevel ERROR. */
+  readonly note: (line: string) => void;
   /** Shown by -v. */
   readonly debug: (line: string) => void;
   readonly ask: Ask;
@@ -47,7 +49,7 @@ export class SshSession {
     this.#carrier = engine.makeCarrier(adHoc.plan, {
       ask: talk.ask,
       agentSocket: () => talk.agentSocket,
-      onNote: (message) => talk.debug(cleanLine(message)),
+      onNote: (message) => message.split('\n').forEach((line) => talk.note(cleanLine(line))),
       ready: () => Promise.resolve(),
     });
   }

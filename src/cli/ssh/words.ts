@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelError } from '../../model/failure.ts';
 import { LoginRefusal } from '../../model/login-refusal.ts';
@@ -18,13 +19,14 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
     case 'NEEDS_PERSON':
       return [why, denied(error, hop)];
     case 'CONNECT_REFUSED':
+      if (hops[0]?.proxyCommand !== null) return [why, 'Connection closed by UNKNOWN port 65535'];
       return hops.length > 1 ? [why] : [`${connect}: Connection refused`];
     case 'CONNECT_TIMEOUT':
       return [`${connect}: Connection timed out`];
     case 'UNREACHABLE':
-      return [`${connect}: No route to host`, why];
+      return [why, `${connect}: ${unreachable(error)}`];
     case 'NAME_UNRESOLVED':
-      return [`ssh: Could not resolve hostname ${hops[0]?.host ?? ''}: Name or service not known`];
+      return [`ssh: Could not resolve hostname ${hops[0]?.host ?? ''}: ${unresolved(hops[0])}`];
     case 'CONNECTION_LOST':
       return [why, `Connection to ${host} closed by remote host.`];
     case 'KEEPALIVE_TIMEOUT':
@@ -32,6 +34,18 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
     default:
       return [why];
   }
+}
+
+/** As strerror(3) has it; `failure` is what ssh says where it did not get so far (sshconnect.c). */
+function unreachable({ cause }: TunnelError): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  if (code === 'EHOSTUNREACH') return 'No route to host';
+  return code === 'ENETUNREACH' ? 'Network is unreachable' : 'failure';
+}
+
+/** An address of the kind that AddressFamily does not want is known, and of no use (getaddrinfo(3)). */
+function unresolved(hop: HopPlan | undefined): string {
+  return isIP(hop?.host ?? '') === 0 ? 'Name or service not known' : 'Address family for hostname not supported';
 }
 
 /** By the host of the way that refused; ssh ends its words with what that one would still take (sshconnect2.c, userauth). */
@@ -46,7 +60,9 @@ function denied({ cause }: TunnelError, server: HopPlan | undefined): string {
 export function forwardWords(error: TunnelError, { bind }: Pick<ForwardPlan, 'bind'>): readonly string[] {
   const where = bind.kind === 'tcp' ? String(bind.port) : bind.path;
   const local = `Could not request local forwarding.`;
-  if (error.code === 'FORWARD_REFUSED') return [`Error: remote port forwarding failed for listen port ${where}`];
+  if (error.code === 'FORWARD_REFUSED') {
+    return [`Error: remote port forwarding failed for listen ${bind.kind === 'tcp' ? 'port' : 'path'} ${where}`];
+  }
   if (!error.code.startsWith('BIND_')) return [cleanLine(error.message), local];
   const bound = error.message.replace(/^Cannot bind \S+: /, '').replace(/ \(.*\)$/, '');
   if (bind.kind === 'unix') return [cleanLine(bound), local];
