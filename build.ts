@@ -1,7 +1,7 @@
 /**
  * `npm run build`: `dist` from `src`. Declarations come from tsc, for whoever imports the library; the program is joined
  * into few files, as finding and reading some fifty of them took most of the time of `tunnel status`
- * (docs/decisions/0009). Packages stay outside, but for two of JavaScript alone whose 150 files took half the time of a
+ * (docs/decisions/0009). Packages stay outside, but for those of JavaScript alone whose 160 files took half the time of a
  * supervisor's start: their licences go with them.
  */
 import { spawnSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { build } from 'rolldown';
 const OUT = 'dist';
 
 /** They stay dependencies: the declarations name their types. */
-const JOINED = ['zod', 'yaml'];
+const JOINED = ['zod', 'yaml', '@noble/post-quantum', '@noble/curves', '@noble/hashes'];
 
 /** Modules that are read together stand in one file, with all that they import at once: the first that fits counts. */
 const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
@@ -20,7 +20,10 @@ const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
   { name: 'thin', roots: /src\/cli\/(main|commands\/(help|completion))\.ts$/ },
   { name: 'ask', roots: /src\/cli\/commands\/(status|list|version|wait|port)\.ts$/ },
   { name: 'verbs', roots: /src\/cli\/commands\/(up|down|restart|reload|daemon)\.ts$|src\/daemon\/spawn\.ts$/ },
-  ...JOINED.map((name) => ({ name, roots: new RegExp(`node_modules/${name}/`) })),
+  ...['zod', 'yaml', '@noble'].map((name) => ({
+    name: name.replace('@', ''),
+    roots: new RegExp(`node_modules/${name}/`),
+  })),
   { name: 'supervisor', roots: /src\/(compose|compose-secrets|cli\/up\/foreground)\.ts$/ },
   { name: 'ssh', roots: /src\/ssh\/dial\.ts$/ },
 ];
@@ -39,7 +42,7 @@ const { output } = await build({
   input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
   platform: 'node',
   checks: { ineffectiveDynamicImport: false }, // a verb that is loaded when used may stand in a file with others
-  external: (name) => !/^[./]/.test(name) && !JOINED.includes(name),
+  external: (name) => !/^[./]/.test(name) && !JOINED.some((one) => name === one || name.startsWith(`${one}/`)),
   transform: { target: 'node20.19' },
   output: {
     dir: OUT,

@@ -108,7 +108,7 @@ const NO_ESTATE: Estate = { sockets: [], serverBinds: {}, unlocked: NOTHING_UNLO
 export async function loadAll(): Promise<void> {
   await Promise.allSettled([
     import('./ssh/dial.ts'),
-    import('./ssh/compat/ml-kem.ts').then(({ loadMlKem }) => loadMlKem()),
+    import('./ssh/compat/ml-kem.ts').then(({ readMlKem }) => readMlKem()),
     import('./compose-secrets.ts'),
     import('./secrets/keychain.ts'),
     import('./ssh/key-ring.ts'),

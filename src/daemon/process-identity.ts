@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs';
-import { promisify } from 'node:util';
+import { readFileSync } from 'node:fs';
 
 /** Names one process for good: a pid alone is given to another program sooner or later. */
 export interface ProcessIdentity {
@@ -18,12 +17,12 @@ export type Liveness =
 
 export async function ownIdentity(): Promise<ProcessIdentity> {
   const { pid } = process;
-  return { pid, bootId: await currentBootId(), processStart: (await kernelFacts(pid))?.start ?? null };
+  return { pid, bootId: currentBootId(), processStart: (await kernelFacts(pid))?.start ?? null };
 }
 
 /** Whether the process that was named so still runs. */
 export async function livenessOf(identity: ProcessIdentity): Promise<Liveness> {
-  const bootId = await currentBootId();
+  const bootId = currentBootId();
   if (identity.bootId !== null && bootId !== null && identity.bootId !== bootId) return 'dead';
   if (!exists(identity.pid)) return 'dead';
   const facts = await kernelFacts(identity.pid);
@@ -37,8 +36,8 @@ export async function wakeIfStopped(identity: ProcessIdentity): Promise<void> {
   if (facts?.stopped === true && (await livenessOf(identity)) === 'alive') process.kill(identity.pid, 'SIGCONT');
 }
 
-async function currentBootId(): Promise<string | null> {
-  return (await readKernel('/proc/sys/kernel/random/boot_id'))?.trim() ?? null;
+function currentBootId(): string | null {
+  return readKernel('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
 }
 
 /** Signal 0 asks only. EPERM: it is there and somebody else's. */
@@ -61,7 +60,7 @@ interface KernelFacts {
 
 /** undefined where neither /proc nor ps tells, as on Windows. */
 async function kernelFacts(pid: number): Promise<KernelFacts | undefined> {
-  const stat = await readKernel(`/proc/${pid}/stat`);
+  const stat = readKernel(`/proc/${pid}/stat`);
   return stat === undefined ? parsePs(await runPs(pid)) : parseStat(stat);
 }
 
@@ -80,10 +79,10 @@ export function parsePs(text: string): KernelFacts | undefined {
     : { start, ended: state.startsWith('Z'), stopped: state.startsWith('T') };
 }
 
-/** undefined where the system has no such file, as everywhere but on Linux. */
-async function readKernel(path: string): Promise<string | undefined> {
+/** Out of memory, so nothing waits. undefined where the system has no such file, as everywhere but on Linux. */
+function readKernel(path: string): string | undefined {
   try {
-    return await promisify(readFile)(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch {
     return undefined;
   }

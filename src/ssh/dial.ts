@@ -15,7 +15,7 @@ import { dialSocket } from './dial-socket.ts';
 import { abortFailure, jumpFailure, openFailure } from './failures.ts';
 import { hopName, passwordSubject, type HopContext, type UsedCodes } from './hop-context.ts';
 import type { Unsafe } from './algorithms.ts';
-import { loadMlKem } from './compat/ml-kem.ts';
+import { loadMlKem, readMlKem } from './compat/ml-kem.ts';
 import { HopConnection, UnsafeChoice } from './hop.ts';
 import { HostKeyCheck, type HostKeyStore } from './host-key.ts';
 import { KeyRing } from './key-ring.ts';
@@ -147,8 +147,9 @@ class ChainDial {
     this.#hops.at(-1)?.onEnded((reason) => giveUp.abort(reason)); // a hop lives no longer than the one that carries it
     try {
       const hostKey = await HostKeyCheck.open(context, this.#options.hostKeys ?? FILES);
-      const mlKem = await (this.#options.loadMlKem ?? loadMlKem)();
-      const stream = await this.#stream(hop, name, giveUp.signal, progress);
+      await readMlKem(); // first: a socket that is open must find somebody who reads it
+      const proven = (this.#options.loadMlKem ?? loadMlKem)();
+      const [stream, mlKem] = await Promise.all([this.#stream(hop, name, giveUp.signal, progress), proven]);
       progress('reached');
       if (giveUp.signal.aborted) stream.destroy();
       giveUp.signal.throwIfAborted();

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 /** ML-KEM-768 (FIPS 203), the client's side. */
 export interface MlKem {
   /** @returns 1184 bytes for the server, and what opens its answer */
@@ -6,20 +8,30 @@ export interface MlKem {
   readonly open: (cipherText: Uint8Array, secretKey: Uint8Array) => Uint8Array;
 }
 
-let loading: Promise<MlKem | Error> | undefined;
+let reading: Promise<(MlKem & Sealer) | Error> | undefined;
+let proving: Promise<MlKem | Error> | undefined;
+
+/** Reads the library and tries nothing: it can no longer be missing afterwards. @returns an Error that says why it does not load */
+export function readMlKem(): Promise<(MlKem & Sealer) | Error> {
+  reading ??= import('@noble/post-quantum/ml-kem.js').then(
+    ({ ml_kem768: { keygen, encapsulate, decapsulate } }) => ({ keyPair: keygen, encapsulate, open: decapsulate }),
+    (error: unknown) => asError(error),
+  );
+  return reading;
+}
 
 /**
- * The library for ML-KEM, loaded at the first connection that wants it and tried out once: a pair of keys, a sealed
- * secret, the same secret again.
+ * The library for ML-KEM, tried out once at the first connection that wants it, which takes some 25 ms: a pair of keys,
+ * a sealed secret, the same secret again.
  * @returns an Error that says why where it does not load or does not work: then post-quantum exchanges are left out
  */
 export function loadMlKem(): Promise<MlKem | Error> {
-  loading ??= import('@noble/post-quantum/ml-kem.js').then(
-    ({ ml_kem768: { keygen, encapsulate, decapsulate } }) =>
-      proven({ keyPair: keygen, encapsulate, open: decapsulate }),
-    (error: unknown) => asError(error),
-  );
-  return loading;
+  proving ??= readMlKem().then(async (library) => {
+    if (library instanceof Error) return library;
+    await setImmediate(); // what is being connected meanwhile is on its way first
+    return proven(library);
+  });
+  return proving;
 }
 
 /** @param library with `encapsulate`, the other side's half, which only this trial needs */
