@@ -76,13 +76,12 @@ export async function manyProfiles({ profiles }: Size): Promise<Finding> {
   const generator = await startGenerator();
   const servers = await Promise.all(Array.from({ length: SERVERS }, () => startSshd(SERVER)));
   const texts: Record<string, string> = {};
-  const ports: number[] = [];
-  for (let number = 0; number < profiles; number += 1) {
+  const ports = new Set<number>(); // a port that was free twice is one
+  while (ports.size < profiles) ports.add(await freePort());
+  [...ports].forEach((port, number) => {
     const sshd = servers[number % SERVERS];
-    if (sshd === undefined) continue;
-    ports.push(await freePort());
-    texts[`profile-${number}`] = profileText(sshd, ports.at(-1) ?? 0, generator.said);
-  }
+    if (sshd !== undefined) texts[`profile-${number}`] = profileText(sshd, port, generator.said);
+  });
   const startedAtMs = performance.now();
   const subject = await Subject.start(texts);
   try {
