@@ -92,13 +92,13 @@ export class Splice implements ChannelSink, Reading {
     if (socket.destroyed) return;
     this.fromChannelBytes += chunk.length;
     this.#borrowed += 1;
-    if (this.#borrowed === 2) socket.cork(); // the first one went its way: most reads have but one
+    if (this.#borrowed === 1) socket.cork();
     socket.write(chunk, this.#wrote);
   }
 
   settle(released: () => void): boolean {
     const socket = this.#socket;
-    if (this.#borrowed > 1) socket.uncork();
+    if (this.#borrowed > 0) socket.uncork();
     this.#borrowed = 0;
     if (socket.destroyed || socket.writableLength === 0) return true;
     this.#released = released;

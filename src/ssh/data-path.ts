@@ -3,6 +3,7 @@ import { windowsAreKnown } from './compat/channel-window.ts';
 import { buildInSlab } from './compat/packet-slab.ts';
 import type { Protocol } from './compat/protocol.ts';
 import { guardReads } from './compat/read-guard.ts';
+import { gatherSplitPackets } from './compat/split-packets.ts';
 import { pooledReadsOf, type PooledReads } from './pooled-reads.ts';
 import { ReadPool } from './read-pool.ts';
 import { SlabPool } from './slab-pool.ts';
@@ -52,13 +53,17 @@ export class DataPath {
    */
   reuseReads(protocol: Protocol, stream: Duplex, notes: string[]): PooledReads | undefined {
     const reads = pooledReadsOf(stream);
-    if (reads === undefined) return undefined;
+    const pool = this.readPool;
+    if (reads === undefined || pool === undefined) return undefined;
     const guard = guardReads(protocol);
     if (guard === undefined) {
       notes.push('another ssh2 than 1.17.0: downloads cost more');
       return undefined;
     }
-    reads.reuse(guard);
+    reads.reuse(
+      guard,
+      gatherSplitPackets(protocol, () => pool.takeSplit()),
+    );
     return reads;
   }
 }

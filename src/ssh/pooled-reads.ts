@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { OnReadOpts, Socket } from 'node:net';
 import type { ReadGuard } from './compat/read-guard.ts';
+import type { SplitPackets } from './compat/split-packets.ts';
+import { ReadPace } from './read-pace.ts';
 import { READ_BYTES, type ReadMemory, type ReadPool } from './read-pool.ts';
 
 /** Who got memory of a read, and may need it beyond. */
@@ -13,6 +15,8 @@ export interface Borrower {
 const SMALL_BYTES = 8 * 1024;
 /** No MAC of SSH is longer (hmac-sha2-512). */
 const LONGEST_MAC = 64;
+/** The shortest of Node's timers: some 200 to 800 KB of what is fast enough to rest. */
+const REST_MS = 1;
 
 const known = new WeakMap<Duplex, PooledReads>();
 
@@ -23,7 +27,8 @@ export function pooledReadsOf(stream: Duplex): PooledReads | undefined {
 
 /**
  * Reads a socket into memory that is used again, and emits it as 'data' like any other socket. Until `reuse` everything is
- * copied out of it. Each turn of the event loop has one full read at most, so that a fast download leaves the others theirs.
+ * copied out of it. Each turn of the event loop has one full read at most, so that a fast download leaves the others theirs, and a fast
+ * connection rests between reads (ReadPace).
  */
 export class PooledReads {
   /** For `net.connect`. */
@@ -32,14 +37,18 @@ export class PooledReads {
     callback: (bytes) => this.#read(bytes),
   };
   readonly #pool: ReadPool;
+  readonly #pace = new ReadPace();
   #socket: Socket | undefined;
   #guard: ReadGuard | undefined;
+  #splits: SplitPackets | undefined;
   #current: ReadMemory;
   /** Read before, and kept for a packet whose MAC may be missing. */
   #behind: ReadMemory[] = [];
   #borrowers: Borrower[] = [];
   #readBytes = 0;
   #lending = false;
+  /** Of the last packet of data in this read. */
+  #lastDataBytes = 0;
 
   constructor(pool: ReadPool) {
     this.#pool = pool;
@@ -53,8 +62,9 @@ export class PooledReads {
   }
 
   /** From now on memory is used again as far as the guard and the borrowers allow. */
-  reuse(guard: ReadGuard): void {
+  reuse(guard: ReadGuard, splits: SplitPackets): void {
     this.#guard = guard;
+    this.#splits = splits;
   }
 
   /** Whether what is being read now is memory that will be used again. */
@@ -63,7 +73,8 @@ export class PooledReads {
   }
 
   /** Answers for the data of one packet: it is copied, or borrowed. */
-  claim(): void {
+  claim(bytes: number): void {
+    this.#lastDataBytes = bytes;
     this.#guard?.claim();
   }
 
@@ -75,20 +86,23 @@ export class PooledReads {
   #read(bytes: number): boolean {
     const chunk = this.#current.bytes.subarray(0, bytes);
     this.#readBytes += bytes;
+    this.#lastDataBytes = 0;
     const guard = this.#guard;
     if (guard === undefined || bytes <= SMALL_BYTES) this.#socket?.emit('data', Buffer.from(chunk));
     else this.#lend(chunk, guard);
     this.#freeBehind();
-    if (bytes === READ_BYTES) this.#pauseForTurn();
+    this.#goOn(bytes);
     return true;
   }
 
   #lend(chunk: Buffer, guard: ReadGuard): void {
     const memory = this.#current;
     guard.begin();
+    this.#splits?.attend();
     this.#lending = true;
     this.#socket?.emit('data', chunk);
     this.#lending = false;
+    memory.split = this.#splits?.completed();
     if (!guard.end()) memory.spoiled = true;
     for (const borrower of this.#borrowers) {
       memory.holds += 1;
@@ -123,10 +137,13 @@ export class PooledReads {
     this.#pool.give(memory);
   }
 
-  /** libuv would go on up to 32 times; the check phase comes when every other socket was read. */
-  #pauseForTurn(): void {
+  /** After a full read libuv would go on up to 32 times; the check phase comes when every other socket was read. */
+  #goOn(bytes: number): void {
     const socket = this.#socket;
+    const pace = this.#pace.after(bytes, bytes === READ_BYTES, this.#lastDataBytes, performance.now());
+    if (pace === 'at once') return;
     socket?.pause();
-    setImmediate(() => socket?.resume());
+    if (pace === 'rested') setTimeout(() => socket?.resume(), REST_MS);
+    else setImmediate(() => socket?.resume());
   }
 }

@@ -8,6 +8,7 @@ import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
 import { guardReads } from '../../src/ssh/compat/read-guard.ts';
+import { gatherSplitPackets, LONGEST_PACKET } from '../../src/ssh/compat/split-packets.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import type { Levers } from '../../src/ssh/data-path.ts';
 import { READ_BYTES } from '../../src/ssh/read-pool.ts';
@@ -87,6 +88,46 @@ test('a guard knows which messages leave nothing behind in ssh2, and mistrusts t
   expect(guardReads({ ...protocol, _handlers: {} } as unknown as typeof protocol)).toBeUndefined();
 });
 
+test('a packet that comes in two parts is put together where it is told to, also after new keys', () => {
+  const taken: Buffer[] = [];
+  const take = (): Buffer => {
+    taken.push(Buffer.alloc(LONGEST_PACKET));
+    return taken.at(-1) ?? Buffer.alloc(0);
+  };
+  const fresh = (): { _instance: object; _packet: Buffer | null; _len: number } => ({
+    _instance: {},
+    _packet: null,
+    _len: 100,
+  });
+  const protocol = { _decipher: fresh() };
+  const splits = gatherSplitPackets(protocol as never, take);
+  /** What ssh2 does: asks whether there is a packet so far, fills it, and lets go of it. */
+  const part = (): Buffer | null => protocol._decipher._packet;
+
+  splits.attend();
+  expect([part()?.length, part()?.buffer === taken[0]?.buffer]).toEqual([100, true]);
+  expect(splits.completed()).toBeUndefined();
+  splits.attend();
+  protocol._decipher._packet = null;
+  expect(splits.completed()).toBe(taken[0]);
+  splits.attend();
+  expect(splits.completed()).toBeUndefined();
+  const whole = Buffer.alloc(50);
+  protocol._decipher._packet = whole; // ssh2's own memory
+  expect(part()).toBe(whole);
+  protocol._decipher._packet = null;
+  expect(splits.completed()).toBeUndefined();
+
+  protocol._decipher = { ...fresh(), _packet: whole };
+  splits.attend(); // in the middle of a packet: at the next read then
+  protocol._decipher._packet = null;
+  splits.attend();
+  expect(part()?.buffer).toBe(taken[1]?.buffer);
+  protocol._decipher = { ...fresh(), _len: LONGEST_PACKET + 1 };
+  splits.attend();
+  expect(part()).toBeNull(); // ssh2 complains of it
+});
+
 test(
   'a download is read into a handful of buffers, and one that is slow holds none of them',
   { timeout: 30_000 },
@@ -97,7 +138,7 @@ test(
     const dial = createDial({ readSecret: () => Promise.resolve(undefined) });
     const transport = await dial(aRequest([sshdHop(sshd)]).request);
     onTestFinished(() => transport.destroy(new TunnelError('STOPPED', 'The test is over')));
-    const memory = new Set<ArrayBufferLike>();
+    const [memory, gathered] = [new Set<ArrayBufferLike>(), new Set<ArrayBufferLike>()];
     const taken = { borrowed: 0, own: 0 };
     let letGo = (): void => undefined;
     const channel = await transport.openDirect({ kind: 'tcp', host: '127.0.0.1', port: target.port }, NOBODY, ALWAYS);
@@ -108,7 +149,8 @@ test(
         data: (chunk) => (taken.own += chunk.length),
         borrow: (chunk) => {
           taken.borrowed += chunk.length;
-          if (chunk.buffer.byteLength === READ_BYTES) memory.add(chunk.buffer); // what lies across two reads has its own
+          const { buffer } = chunk;
+          (buffer.byteLength === READ_BYTES ? memory : gathered).add(buffer); // the latter for what lay across two reads
           slow = taken.borrowed > 40 * MIB;
         },
         settle: (released) => {
@@ -125,6 +167,9 @@ test(
 
     expect(taken.borrowed + taken.own).toBe(bytes);
     expect(memory.size).toBeLessThanOrEqual(8);
+    expect(gathered.size).toBeGreaterThan(0);
+    expect(gathered.size).toBeLessThanOrEqual(8);
+    for (const { byteLength } of gathered) expect(byteLength).toBe(LONGEST_PACKET);
     expect(taken.own).toBeGreaterThan(7 * MIB); // copies, from when it was slow
   },
 );

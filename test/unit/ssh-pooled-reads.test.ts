@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { PooledReads, pooledReadsOf, type Borrower } from '../../src/ssh/pooled-reads.ts';
 import { READ_BYTES, ReadPool } from '../../src/ssh/read-pool.ts';
 
@@ -12,9 +12,11 @@ function aReader() {
   const socket = Object.assign(new EventEmitter(), {
     pauses: 0,
     pause: () => void (socket.pauses += 1),
-    resume: () => undefined,
+    resumes: 0,
+    resume: () => void (socket.resumes += 1),
   });
-  const reads = new PooledReads(new ReadPool());
+  const pool = new ReadPool();
+  const reads = new PooledReads(pool);
   reads.serve(socket as unknown as Socket);
   socket.on('data', (chunk: Buffer) => heard.push(chunk));
   const memory = (): Uint8Array => {
@@ -28,9 +30,11 @@ function aReader() {
     return into;
   };
   const guard = { safe: true, begin: () => undefined, claim: () => undefined, end: (): boolean => guard.safe };
+  /** What ssh2 did with the packet that lay across this read and the one before. */
+  const splits = { packet: undefined as Buffer | undefined, attend: () => undefined, completed: () => splits.packet };
   /** Memory of the next reads, over as many as the pool could hold. */
   const reused = (into: Uint8Array): boolean => Array.from({ length: 12 }, () => read(LARGE)).includes(into);
-  return { socket, reads, heard, read, memory, guard, reused };
+  return { socket, pool, reads, heard, read, memory, guard, splits, reused };
 }
 
 /** Borrows every read; keeps what `keeps` says. */
@@ -60,8 +64,8 @@ test('until somebody guards what ssh2 keeps, every read is copied', () => {
 });
 
 test('memory that nobody needs any more is read into again, but not by the very next read', () => {
-  const { reads, read, guard, reused } = aReader();
-  reads.reuse(guard);
+  const { reads, read, guard, splits, reused } = aReader();
+  reads.reuse(guard, splits);
 
   const first = read(LARGE);
   const second = read(LARGE);
@@ -71,8 +75,8 @@ test('memory that nobody needs any more is read into again, but not by the very 
 });
 
 test('memory is kept until more has come than a MAC is long', () => {
-  const { reads, read, memory, guard } = aReader();
-  reads.reuse(guard);
+  const { reads, read, memory, guard, splits } = aReader();
+  reads.reuse(guard, splits);
 
   const first = read(LARGE);
   const taken = new Set<Uint8Array>();
@@ -88,8 +92,8 @@ test('memory is kept until more has come than a MAC is long', () => {
 });
 
 test('what a slow reader still needs is not read into, and is when it has let go', () => {
-  const { reads, socket, read, guard, reused } = aReader();
-  reads.reuse(guard);
+  const { reads, socket, read, guard, splits, reused } = aReader();
+  reads.reuse(guard, splits);
   const borrower = aBorrower(reads, socket);
 
   borrower.keeps = true;
@@ -102,8 +106,8 @@ test('what a slow reader still needs is not read into, and is when it has let go
 });
 
 test('what ssh2 may keep for good is left to it', () => {
-  const { reads, read, guard, reused } = aReader();
-  reads.reuse(guard);
+  const { reads, read, guard, splits, reused } = aReader();
+  reads.reuse(guard, splits);
 
   guard.safe = false;
   const kept = read(LARGE);
@@ -113,12 +117,61 @@ test('what ssh2 may keep for good is left to it', () => {
 });
 
 test('a full read is the last of its turn', async () => {
-  const { reads, socket, read, guard } = aReader();
-  reads.reuse(guard);
+  const { reads, socket, read, guard, splits } = aReader();
+  reads.reuse(guard, splits);
 
   read(READ_BYTES - 1);
   expect(socket.pauses).toBe(0);
   read(READ_BYTES);
   expect(socket.pauses).toBe(1);
   await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('a download at full speed rests for a millisecond between reads', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { reads, socket, read, guard, splits } = aReader();
+  reads.reuse(guard, splits);
+  socket.on('data', () => reads.claim(32_768));
+
+  for (let passedMs = 0; passedMs < 10; passedMs += 1) {
+    read(LARGE * 2);
+    if (socket.pauses > 0) break;
+    vi.advanceTimersByTime(1);
+  }
+
+  expect([socket.pauses, socket.resumes]).toEqual([1, 0]);
+  vi.advanceTimersByTime(1);
+  expect(socket.resumes).toBe(1);
+});
+
+test('where a packet of two reads was put together is used again with the read that it ended in', () => {
+  const { pool, reads, socket, read, guard, splits } = aReader();
+  reads.reuse(guard, splits);
+  const borrower = aBorrower(reads, socket);
+  const packet = (splits.packet = pool.takeSplit());
+
+  borrower.keeps = true;
+  read(LARGE);
+  splits.packet = undefined;
+  borrower.keeps = false;
+  read(LARGE);
+  expect(pool.takeSplit()).not.toBe(packet);
+  borrower.released[0]?.();
+
+  expect(pool.takeSplit()).toBe(packet);
+});
+
+test('a packet of two reads that ssh2 may keep is left to it', () => {
+  const { pool, reads, read, guard, splits } = aReader();
+  reads.reuse(guard, splits);
+  const packet = (splits.packet = pool.takeSplit());
+
+  guard.safe = false;
+  read(LARGE);
+  guard.safe = true;
+  splits.packet = undefined;
+  read(LARGE);
+
+  expect(pool.takeSplit()).not.toBe(packet);
 });

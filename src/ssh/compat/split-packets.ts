@@ -1,0 +1,70 @@
+import type { Protocol } from './protocol.ts';
+
+/** No packet that ssh2 1.17.0 takes is longer, its tag and lengths apart (MAX_PACKET_SIZE). */
+export const LONGEST_PACKET = 35_000;
+
+/** Where packets are put together whose parts come in two reads. */
+export interface SplitPackets {
+  /** Before a read: looks after the cipher in use, which each key exchange replaces. */
+  attend(): void;
+  /** After a read. @returns the memory of the packet that became whole in it, if there was one; its payload lies there */
+  completed(): Buffer | undefined;
+}
+
+/**
+ * Has a connection put such packets together in memory of ours. ssh2 1.17.0 allocates 32 KiB for each: one in eight packets at the
+ * best, and so much memory outside of V8's heap makes its collector go over the whole heap again and again.
+ * @param take gives memory of LONGEST_PACKET bytes
+ */
+export function gatherSplitPackets(protocol: Protocol, take: () => Buffer): SplitPackets {
+  let attended: unknown;
+  let completed: Buffer | undefined;
+  const attend = (): void => {
+    completed = undefined;
+    const decipher: unknown = Reflect.get(protocol, '_decipher');
+    if (decipher === attended || !gathers(decipher)) return;
+    attended = decipher;
+    gatherIn(decipher, take, (memory) => (completed = memory));
+  };
+  return { attend, completed: () => completed };
+}
+
+/** What of a decipher of ssh2's addon is used here. */
+interface Gathering {
+  /** The packet so far; null between packets. */
+  _packet: Buffer | null;
+  /** Of the packet, once its first bytes were read. */
+  readonly _len: number;
+}
+
+/** ssh2 asks for the packet so far only where it is about to allocate one that is not whole, or works on one. */
+function gatherIn(decipher: Gathering, take: () => Buffer, done: (memory: Buffer) => void): void {
+  let packet: Buffer | null = null;
+  let memory: Buffer | undefined;
+  Object.defineProperty(decipher, '_packet', {
+    configurable: true,
+    enumerable: true,
+    get: () => {
+      if (packet !== null || decipher._len > LONGEST_PACKET) return packet;
+      memory = take();
+      return (packet = memory.subarray(0, decipher._len));
+    },
+    set: (value: Buffer | null) => {
+      if (value === null && memory !== undefined) done(memory);
+      if (value === null) memory = undefined;
+      packet = value;
+    },
+  });
+}
+
+/** Between packets, and one of those of the addon: the others allocate what they decrypt in any case. */
+function gathers(decipher: unknown): decipher is Gathering {
+  if (typeof decipher !== 'object' || decipher === null) return false;
+  const native: unknown = Reflect.get(decipher, '_instance');
+  return (
+    typeof native === 'object' &&
+    native !== null &&
+    Reflect.get(decipher, '_packet') === null &&
+    typeof Reflect.get(decipher, '_len') === 'number'
+  );
+}

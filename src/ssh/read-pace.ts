@@ -1,0 +1,40 @@
+/** When a connection reads on: at once, once the others had their turn, or after a rest. */
+export type Pace = 'at once' | 'next turn' | 'rested';
+
+/** Long enough to know a rate, short enough to follow it. */
+const LOOK_MS = 4;
+/** 100 MB/s: what comes more slowly is too little in a rest's time to be worth one. */
+const FAST_BYTES_PER_MS = 100_000;
+/** What a server that has more to send fills its packets with: as much as ssh2 1.17.0 and OpenSSH allow each other. */
+const FULL_PACKET_BYTES = 32 * 1024;
+
+/**
+ * Decides how a connection goes on after each read. A server at full speed wakes its client for every packet, which costs both of them
+ * more than the packet: half of a download's CPU time. So a fast connection whose last packet was full, which says that more is on
+ * its way, lets the network gather for a moment. An answer that is over ends in a packet that is not full: nobody waits there.
+ */
+export class ReadPace {
+  #sinceMs = -Infinity;
+  #bytes = 0;
+  #fast = false;
+
+  /**
+   * @param bytes what was read
+   * @param full whether it filled the memory: there may be more
+   * @param lastDataBytes of the last packet of data in it; 0 for none
+   */
+  after(bytes: number, full: boolean, lastDataBytes: number, nowMs: number): Pace {
+    this.#look(bytes, nowMs);
+    if (full) return 'next turn';
+    return this.#fast && lastDataBytes >= FULL_PACKET_BYTES ? 'rested' : 'at once';
+  }
+
+  #look(bytes: number, nowMs: number): void {
+    this.#bytes += bytes;
+    const elapsedMs = nowMs - this.#sinceMs;
+    if (elapsedMs < LOOK_MS) return;
+    this.#fast = this.#bytes / elapsedMs >= FAST_BYTES_PER_MS;
+    this.#sinceMs = nowMs;
+    this.#bytes = 0;
+  }
+}

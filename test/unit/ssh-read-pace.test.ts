@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { ReadPace, type Pace } from '../../src/ssh/read-pace.ts';
+
+const FULL_PACKET = 32 * 1024;
+
+interface Read {
+  readonly bytes: number;
+  readonly everyMs: number;
+  readonly lastDataBytes: number;
+  readonly full?: boolean;
+}
+
+/** How a connection goes on after the last of 200 such reads. */
+function paceOf({ bytes, everyMs, lastDataBytes, full = false }: Read): Pace | undefined {
+  const pace = new ReadPace();
+  const paces = Array.from({ length: 200 }, (_, index) => pace.after(bytes, full, lastDataBytes, index * everyMs));
+  return paces.at(-1);
+}
+
+test.each<[string, Read, Pace]>([
+  ['a download at full speed rests', { bytes: 33_000, everyMs: 0.05, lastDataBytes: FULL_PACKET }, 'rested'],
+  ['one at a gigabit does too', { bytes: 70_000, everyMs: 0.6, lastDataBytes: FULL_PACKET }, 'rested'],
+  ['a slower one never waits', { bytes: 33_000, everyMs: 0.5, lastDataBytes: FULL_PACKET }, 'at once'],
+  ['an answer that is over is followed at once', { bytes: 33_000, everyMs: 0.05, lastDataBytes: 900 }, 'at once'],
+  ['what is no data is followed at once', { bytes: 33_000, everyMs: 0.05, lastDataBytes: 0 }, 'at once'],
+  [
+    'a full read lets the others have their turn, and no more',
+    { bytes: 262_144, everyMs: 0.05, lastDataBytes: FULL_PACKET, full: true },
+    'next turn',
+  ],
+])('%s', (_name, reads, pace) => {
+  expect(paceOf(reads)).toBe(pace);
+});
+
+test('the first packets of a connection, and those after a pause, do not wait', () => {
+  const pace = new ReadPace();
+  expect(pace.after(33_000, false, FULL_PACKET, 1_000)).toBe('at once');
+  for (let read = 1; read <= 200; read += 1) pace.after(33_000, false, FULL_PACKET, 1_000 + read * 0.05);
+  expect(pace.after(33_000, false, FULL_PACKET, 1_010.01)).toBe('rested');
+  expect(pace.after(33_000, false, FULL_PACKET, 1_060)).toBe('at once');
+});
