@@ -1,7 +1,7 @@
 import type { Clock } from '../model/clock.ts';
 
-/** How a granted try ended. `unseen`: the server cannot have noticed it, as when the TCP connection was refused. */
-export type TryOutcome = 'loggedIn' | 'failed' | 'unseen';
+/** How a granted try ended. `refused`: the login was. `unseen`: the server cannot have noticed it, as when TCP was refused. */
+export type TryOutcome = 'loggedIn' | 'failed' | 'refused' | 'unseen';
 
 /** The right to dial once; `settle` must follow, and counts once. */
 export interface LoginTicket {
@@ -31,6 +31,14 @@ export const LOGIN_SPACING_MS = 1_000;
  */
 export const UNPROVEN_LIMIT = 6;
 export const WINDOW_MS = 30_000;
+
+/**
+ * What sshd 9.8 and later adds to the penalty of an address for each connection without a login (PerSourcePenalties: noauth
+ * and authfail). It runs off with the time, and from `min`, 15 s, on the address is barred: all its profiles are.
+ */
+const PENALTY_MS = { loggedIn: 0, unseen: 0, failed: 1_000, refused: 5_000 } as const;
+/** With so much penalty one more refusal is no harm, by 2 s: for whole seconds there, and a clock that is not ours. */
+const PENALTY_ROOM_MS = 8_000;
 
 /** Keeps all links of this process together from bothering a server. Shared by every carrier; nothing to close. */
 export class LoginBudget {
@@ -66,6 +74,8 @@ class ServerGate {
   readonly #clock: Clock;
   readonly #queue: Waiter[] = [];
   #attempts: Attempt[] = [];
+  /** Until when what the server may hold against us runs, by its default figures. */
+  #penaltyUntilMs = -Infinity;
   #cancelTimer: () => void = () => undefined;
 
   constructor(clock: Clock) {
@@ -94,14 +104,14 @@ class ServerGate {
 
   delayMs(proven: boolean): number {
     const nowMs = this.#clock.nowMs();
-    const unproven = this.#attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'open');
+    const unproven = this.#attempts.filter(({ outcome }) => outcome !== 'loggedIn');
     const last = this.#attempts.at(-1);
     const oldest = unproven.at(-UNPROVEN_LIMIT);
     const atOnce = proven && last?.outcome === 'loggedIn';
     const pacedFromMs = atOnce ? this.#paceMs() - LOGIN_SPACING_MS : (last?.startedAtMs ?? -Infinity);
     const pacedMs = pacedFromMs + LOGIN_SPACING_MS - nowMs;
     const spentMs = oldest === undefined ? 0 : oldest.startedAtMs + WINDOW_MS - nowMs;
-    return Math.max(pacedMs, spentMs);
+    return Math.max(pacedMs, spentMs, this.#penaltyUntilMs - PENALTY_ROOM_MS - nowMs);
   }
 
   /** When the attempts so far would have begun had each kept its distance: later than the last one did where one came at once. */
@@ -134,6 +144,8 @@ class ServerGate {
       settle: (outcome) => {
         if (attempt.outcome !== 'open') return;
         attempt.outcome = outcome;
+        const nowMs = this.#clock.nowMs();
+        this.#penaltyUntilMs = Math.max(this.#penaltyUntilMs, nowMs) + PENALTY_MS[outcome];
         if (outcome === 'unseen') this.#attempts = this.#attempts.filter((other) => other !== attempt);
         this.#pump();
       },

@@ -148,7 +148,7 @@ export class DialRace {
   }
 
   #lost(attempt: Attempt, error: unknown): void {
-    attempt.ticket.settle(this.#seen(attempt, error) ? 'failed' : 'unseen');
+    attempt.ticket.settle(this.#seen(attempt, error) ? seenOutcome(error) : 'unseen');
     if (!this.#attempts.delete(attempt)) return; // it was given up for another
     for (const other of [...this.#attempts]) this.#drop(other);
     this.#reject(this.#signal.aborted ? (this.#signal.reason as Error) : asTunnelError(error)); // whatever a dial makes of being called off
@@ -161,6 +161,12 @@ export class DialRace {
     if (first === undefined || others.length > 0 || first.proxyCommand !== null) return true;
     return !(error instanceof TunnelError && UNSEEN.has(error.code));
   }
+}
+
+/** A login that a person must help with has mostly had its keys refused: it is taken for a refusal. */
+function seenOutcome(error: unknown): 'failed' | 'refused' {
+  const refused = error instanceof TunnelError && (error.code === 'LOGIN_REFUSED' || error.code === 'NEEDS_PERSON');
+  return refused ? 'refused' : 'failed';
 }
 
 function rank(progress: DialProgress | undefined): number {

@@ -51,6 +51,17 @@ describe('logins at one server', () => {
     expect(grantedMs).toEqual([0, 1_000, 2_000, 3_000, 4_000, 5_000, 30_000, 31_000]);
   });
 
+  test('that are refused never earn the 15 s of penalty at which sshd bars an address (5 s each, running off)', async () => {
+    await through(Array.from({ length: 6 }, () => login('refused')));
+    let penaltyMs = 0;
+    const most = grantedMs.map((atMs, index) => {
+      penaltyMs = Math.max(0, penaltyMs - (atMs - (grantedMs[index - 1] ?? 0))) + 5_000;
+      return penaltyMs;
+    });
+    expect(Math.max(...most)).toBeLessThan(15_000);
+    expect(grantedMs).toEqual([0, 1_000, 2_000, 7_000, 12_000, 17_000]);
+  });
+
   test('that are still under way count as failed until they end', async () => {
     await through(Array.from({ length: 7 }, () => login('open')));
     expect(grantedMs.at(-1)).toBe(WINDOW_MS);
