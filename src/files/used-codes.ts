@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { exclusively } from './exclusive.ts';
 import { errorCode, fileError } from './file-error.ts';
 import { ensurePrivateFolder } from './private-folder.ts';
 
@@ -20,16 +21,27 @@ export class UsedCodesFile {
     return (await this.#read())[digest(subject)] ?? -1;
   }
 
-  async use(subject: string, step: number): Promise<void> {
-    const draft = `${this.#path}.${process.pid}.${randomBytes(4).toString('hex')}.new`;
+  /** @returns false where another process has used that window, or a later one */
+  async use(subject: string, step: number): Promise<boolean> {
     try {
       await ensurePrivateFolder(dirname(this.#path));
-      const steps = { ...(await this.#read()), [digest(subject)]: step };
-      await writeFile(draft, `${JSON.stringify(steps)}\n`, { mode: 0o600 });
+      return await exclusively(this.#path, () => this.#take(digest(subject), step));
+    } catch (error) {
+      throw fileError(`write ${this.#path}`, error);
+    }
+  }
+
+  async #take(name: string, step: number): Promise<boolean> {
+    const known = await this.#read();
+    if (step <= (known[name] ?? -1)) return false;
+    const draft = `${this.#path}.${process.pid}.${randomBytes(4).toString('hex')}.new`;
+    try {
+      await writeFile(draft, `${JSON.stringify({ ...known, [name]: step })}\n`, { mode: 0o600 });
       await rename(draft, this.#path);
+      return true;
     } catch (error) {
       await rm(draft, { force: true }).catch(() => undefined); // the write's own failure is the one to tell
-      throw fileError(`write ${this.#path}`, error);
+      throw error;
     }
   }
 

@@ -50,25 +50,32 @@ export class Codes {
     return totp;
   }
 
-  /** A window that no other login has used: this one, or the next, which is waited for. */
+  /** A window that no other login has used, of this process or another: this one, or the next, which is waited for. */
   #ownStep(totp: Totp): Promise<number | undefined> {
-    const { subject, keyRing, usedCodes, clock, signal } = this.#context;
+    const { subject, keyRing, usedCodes } = this.#context;
     return this.#context.untimed(() =>
       keyRing.inTurn(`totp ${subject}`, async () => {
-        const free = (await usedCodes.last(subject)) + 1;
-        const waitMs = free * totp.periodMs - clock.wallMs();
-        if (waitMs > 2 * totp.periodMs) return this.#clockWentBack();
-        if (waitMs > 0) {
-          this.#context.onNote(
-            `${cleanLine(this.#context.name)} gets the next one-time code in ${Math.ceil(waitMs / 1000)} s`,
-          );
-          await clock.sleep(waitMs, signal);
+        for (;;) {
+          const step = await this.#freeStep(totp);
+          // Before it is sent: a code that may have arrived counts as used.
+          if (step === undefined || (await usedCodes.use(subject, step))) return step;
         }
-        const step = Math.max(free, totpStep(totp, clock.wallMs()));
-        await usedCodes.use(subject, step); // before it is sent: a code that may have arrived counts as used
-        return step;
       }),
     );
+  }
+
+  async #freeStep(totp: Totp): Promise<number | undefined> {
+    const { subject, usedCodes, clock, signal } = this.#context;
+    const free = (await usedCodes.last(subject)) + 1;
+    const waitMs = free * totp.periodMs - clock.wallMs();
+    if (waitMs > 2 * totp.periodMs) return this.#clockWentBack();
+    if (waitMs > 0) {
+      this.#context.onNote(
+        `${cleanLine(this.#context.name)} gets the next one-time code in ${Math.ceil(waitMs / 1000)} s`,
+      );
+      await clock.sleep(waitMs, signal);
+    }
+    return Math.max(free, totpStep(totp, clock.wallMs()));
   }
 
   #clockWentBack(): undefined {

@@ -8,7 +8,8 @@ import type { KeyRing } from './key-ring.ts';
 /** Where the window of the last code used is kept, over the process's own end: a code must not be used twice. */
 export interface UsedCodes {
   last(subject: string): Promise<number>;
-  use(subject: string, step: number): Promise<void>;
+  /** Takes a window for one login. @returns false where another process has taken it, or a later one, meanwhile */
+  use(subject: string, step: number): Promise<boolean>;
 }
 
 /** What the login to one hop may use. Every wait for a person or a store stops the hop's deadline. */

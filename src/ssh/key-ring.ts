@@ -59,9 +59,10 @@ export class KeyRing {
     return Promise.resolve(this.#usedCodes.get(subject) ?? -1);
   }
 
-  use(subject: string, step: number): Promise<void> {
-    this.#usedCodes.set(subject, step);
-    return Promise.resolve();
+  use(subject: string, step: number): Promise<boolean> {
+    const free = step > (this.#usedCodes.get(subject) ?? -1);
+    if (free) this.#usedCodes.set(subject, step);
+    return Promise.resolve(free);
   }
 
   /** Runs `work` after every earlier one of the same name: two connections that need one key ask one question. */

@@ -37,7 +37,9 @@ export class KeyboardAttempt {
         `Cannot log in to ${this.#context.name}: the server asks too many questions`,
       );
     }
-    const detail = [cleanLine(name, 200), clean(instructions.trim(), 2000)].filter((text) => text !== '').join('\n');
+    const detail = [cleanLine(name, 200), clean(instructions.replaceAll('\r\n', '\n').trim(), 2000)]
+      .filter((text) => text !== '')
+      .join('\n');
     const answers: string[] = [];
     for (const [at, prompt] of prompts.entries()) {
       answers.push(await this.#answer(prompt, at === 0 ? detail : '', prompts.length === 1)); // what there is to read, once

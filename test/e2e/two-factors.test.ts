@@ -25,7 +25,7 @@ async function twoFactors(rounds: readonly { readonly prompt: string; readonly r
     const ask = (index: number): void => {
       const round = rounds[index];
       if (round === undefined) return attempt.accept();
-      const text = { name: 'Second \u001b[31mfactor', instructions: 'Take the \u0007device out.' };
+      const text = { name: 'Second \u001b[31mfactor', instructions: 'Take the \u0007device out.\r\nNow.' };
       attempt.prompt([{ prompt: round.prompt, echo: false }], text.name, text.instructions, (answers) => {
         const [answer = ''] = answers;
         if (round.right(answer)) ask(index + 1);
@@ -64,7 +64,7 @@ test(
 
     const answerAll = async (screen: Terminal): Promise<void> => {
       await screen.expect('Second \\u001b[31mfactor');
-      await screen.expect('Take the \\u0007device out.');
+      await screen.expect(/Take the \\u0007device out\.\s+Now\./);
       await screen.expect('Code:');
       screen.enter('111');
       await screen.expect('Code of the \\u001b[2Jother device:');

@@ -70,6 +70,13 @@ test('nor is it used twice by another process, or by two logins at once', async 
   expect([on.codes.length, new Set(on.codes).size]).toEqual([3, 3]);
 });
 
+test('nor by two processes that log in at the same moment', async () => {
+  await using on = await stage('Verification code: ');
+  const dials = [on.dial, on.anotherDial(), on.anotherDial()];
+  await Promise.all(dials.map(async (dial) => (await dial(aRequest([on.hop]).request)).close()));
+  expect([on.codes.length, new Set(on.codes).size]).toEqual([3, 3]);
+});
+
 test('a refused code is not repeated: the clock is named, and a person is asked', async () => {
   await using on = await stage('Token code: ', 300_000);
   const { request, notes, questions } = aRequest([on.hop], { code: ['typed'] });
