@@ -16,7 +16,7 @@ export interface StatusFeed {
 export async function openFeed(client: ControlClient, signal: AbortSignal, connections = false): Promise<StatusFeed> {
   const tunnels = new Map<string, TunnelStatus>();
   const listeners = new Set<(event: StatusEvent, before: TunnelStatus | undefined) => void>();
-  // No event precedes the snapshot: this line was not subscribed before.
+  // Nothing but notes precedes the snapshot: this line was not subscribed before.
   client.on('event', (event) => {
     const before = event.tunnel === null ? undefined : tunnels.get(event.tunnel);
     takeIn(event, tunnels);

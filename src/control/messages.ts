@@ -12,7 +12,7 @@ export interface Methods {
     params: { readonly protocol: number; readonly version: string };
     result: { readonly protocol: number; readonly version: string; readonly pid: number; readonly startedAt: string };
   };
-  /** Resolves, checks and starts; answers before the links are up. `attend`: ask me while I am connected. */
+  /** Resolves, checks and starts; answers before the links are up. `attend`: ask me while I am connected, and tell me every note as the notification `event`. */
   up: {
     params: { readonly select: Selection; readonly caller: Caller; readonly attend: boolean };
     result: { readonly tunnels: readonly UpTunnel[] };
@@ -36,7 +36,7 @@ export interface Methods {
    * a finished connection: there may be thousands a second.
    */
   subscribe: { params: { readonly connections?: boolean }; result: StatusSnapshot };
-  /** This connection's person answers questions of these tunnels (null: of all), and waiting ones log in again now. */
+  /** This connection's person answers questions of these tunnels (null: of all), and waiting ones log in again now. Notes come as with `up`. */
   attend: {
     params: { readonly names: readonly string[] | null; readonly caller: Caller };
     result: { readonly waiting: readonly string[] };

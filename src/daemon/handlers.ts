@@ -34,6 +34,7 @@ export function controlHandlers({ supervisor, restored, gate, handOver, stop }: 
     },
     subscribe: async ({ connections = true }, peer) => {
       await restored;
+      people.hearsAll(peer);
       const unsubscribe = supervisor.subscribe((event) => {
         if (connections || event.event !== 'connection') peer.notify('event', event);
       });
@@ -58,6 +59,8 @@ export function controlHandlers({ supervisor, restored, gate, handOver, stop }: 
 class People {
   readonly #supervisor: TunnelSupervisor;
   readonly #byPeer = new WeakMap<Peer, Attendant>();
+  /** How to end the notes of each, whether it has ended or not. */
+  readonly #notes = new WeakMap<Peer, () => void>();
 
   constructor(supervisor: TunnelSupervisor) {
     this.#supervisor = supervisor;
@@ -78,11 +81,28 @@ class People {
   /** Runs what makes this person attend; one who hung up meanwhile attends nothing afterwards. */
   async attending<T>(peer: Peer, run: (person: Attendant) => T | Promise<T>): Promise<T> {
     const person = this.of(peer);
+    this.#tellNotes(peer);
     try {
       return await run(person);
     } finally {
       if (peer.signal.aborted) this.#supervisor.questions.detach(person);
     }
+  }
+
+  /** It has subscribed to every event, notes among them. */
+  hearsAll(peer: Peer): void {
+    this.#notes.get(peer)?.();
+    this.#notes.set(peer, () => undefined);
+  }
+
+  /** Whoever attends hears what a server says from its first word, which comes before anybody could subscribe. */
+  #tellNotes(peer: Peer): void {
+    if (this.#notes.has(peer)) return;
+    const stop = this.#supervisor.subscribe((event) => {
+      if (event.event === 'note') peer.notify('event', event);
+    });
+    this.#notes.set(peer, stop);
+    onEnd(peer, stop);
   }
 }
 

@@ -14,26 +14,29 @@ import { TUNNEL } from '../support/tunnel-cli.ts';
 async function twoFactors(rounds: readonly { readonly prompt: string; readonly right: (answer: string) => boolean }[]) {
   const allowed: Buffer[] = [];
   const half = new WeakSet<object>();
-  const on = await loginStage((attempt, server) => {
-    const connection = server.connections.at(-1) ?? {};
-    if (attempt.method === 'publickey' && allowed.some((one) => one.equals(attempt.key.data))) {
-      if (attempt.signature === undefined) return attempt.accept();
-      half.add(connection);
-      return attempt.reject(['keyboard-interactive'], true);
-    }
-    if (attempt.method !== 'keyboard-interactive' || !half.has(connection)) return attempt.reject(['publickey']);
-    const ask = (index: number): void => {
-      const round = rounds[index];
-      if (round === undefined) return attempt.accept();
-      const text = { name: 'Second \u001b[31mfactor', instructions: 'Take the \u0007device out.\r\nNow.' };
-      attempt.prompt([{ prompt: round.prompt, echo: false }], text.name, text.instructions, (answers) => {
-        const [answer = ''] = answers;
-        if (round.right(answer)) ask(index + 1);
-        else attempt.reject(['keyboard-interactive']);
-      });
-    };
-    ask(0);
-  });
+  const on = await loginStage(
+    (attempt, server) => {
+      const connection = server.connections.at(-1) ?? {};
+      if (attempt.method === 'publickey' && allowed.some((one) => one.equals(attempt.key.data))) {
+        if (attempt.signature === undefined) return attempt.accept();
+        half.add(connection);
+        return attempt.reject(['keyboard-interactive'], true);
+      }
+      if (attempt.method !== 'keyboard-interactive' || !half.has(connection)) return attempt.reject(['publickey']);
+      const ask = (index: number): void => {
+        const round = rounds[index];
+        if (round === undefined) return attempt.accept();
+        const text = { name: 'Second \u001b[31mfactor', instructions: 'Take the \u0007device out.\r\nNow.' };
+        attempt.prompt([{ prompt: round.prompt, echo: false }], text.name, text.instructions, (answers) => {
+          const [answer = ''] = answers;
+          if (round.right(answer)) ask(index + 1);
+          else attempt.reject(['keyboard-interactive']);
+        });
+      };
+      ask(0);
+    },
+    { banner: 'Visit \u001b[31mthe gate\r\nfirst' },
+  );
   const key = join(on.cli.home.dir, 'id');
   await makeKey(key, 'ed25519');
   const parsed = ssh2.utils.parseKey(await readFile(`${key}.pub`));
@@ -63,6 +66,7 @@ test(
     await on.profile('vpn', `${hook}secrets: { totp: prompt }\n`, [`agent: ${agent.socket}`]);
 
     const answerAll = async (screen: Terminal): Promise<void> => {
+      await screen.expect(/vpn: \S+ says: Visit \\u001b\[31mthe gate\s+vpn: \S+ says: first/);
       await screen.expect('Second \\u001b[31mfactor');
       await screen.expect(/Take the \\u0007device out\.\s+Now\./);
       await screen.expect('Code:');

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthContext } from 'ssh2';
-import { startScriptedServer, type ScriptedServer } from './ssh-server.ts';
+import { startScriptedServer, type Script, type ScriptedServer } from './ssh-server.ts';
 import { freePort } from './sshd.ts';
 import { tunnelCli, type TunnelCli } from './tunnel-cli.ts';
 
@@ -18,8 +18,9 @@ export interface LoginStage {
 
 export async function loginStage(
   authenticate: (attempt: AuthContext, server: ScriptedServer) => void,
+  script: Omit<Script, 'authenticate'> = {},
 ): Promise<LoginStage> {
-  const [server, cli] = [await startScriptedServer({ authenticate }), await tunnelCli()];
+  const [server, cli] = [await startScriptedServer({ ...script, authenticate }), await tunnelCli()];
   const knownHosts = join(cli.home.dir, 'known_hosts');
   await writeFile(knownHosts, server.knownHosts);
   return {

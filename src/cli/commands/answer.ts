@@ -1,6 +1,7 @@
 import type { ControlClient } from '../../control/client.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { NoteTeller } from '../up/note-teller.ts';
 import { tunnelName } from '../../model/profile-name.ts';
 import { noSuchProfile, profileNames } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
@@ -37,11 +38,13 @@ async function answer(
   context: Context,
 ): Promise<number | undefined> {
   const relay = relayQuestions(client, context);
+  const notes = new NoteTeller(client, relay, context);
   try {
     const names = argument === undefined ? null : [tunnelName(argument)];
     const { waiting } = await client.call('attend', { names, caller: callerOf(context) }, context.signal);
     if (waiting.length === 0) return undefined;
-    return reportBroughtUp(await bringUp({ client, order: waiting, waitMs: WAIT_MS, relay }, context), context);
+    notes.begin(waiting.map((name) => ({ name })));
+    return reportBroughtUp(await bringUp({ client, order: waiting, waitMs: WAIT_MS, relay, notes }, context), context);
   } finally {
     relay.close();
   }

@@ -1,6 +1,7 @@
 import type { ControlClient } from '../../control/client.ts';
 import type { Selection } from '../../model/request.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { NoteTeller } from '../up/note-teller.ts';
 import { sayWarnings } from '../up/say-warnings.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
@@ -25,11 +26,13 @@ async function restart(
 ): Promise<number> {
   const attend = context.interactive && waitMs !== null;
   const relay = attend ? relayQuestions(client, context) : undefined;
+  const notes = relay === undefined ? undefined : new NoteTeller(client, relay, context);
   try {
     const { tunnels } = await client.call('restart', { select, caller: callerOf(context), attend }, context.signal);
     sayWarnings(tunnels, context);
+    notes?.begin(tunnels);
     const order = tunnels.map(({ name }) => name);
-    return reportBroughtUp(await bringUp({ client, order, waitMs, relay }, context), context);
+    return reportBroughtUp(await bringUp({ client, order, waitMs, relay, notes }, context), context);
   } finally {
     relay?.close();
   }

@@ -3,6 +3,7 @@ import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import type { Selection, UpTunnel } from '../../model/request.ts';
 import { bringUp, reportBroughtUp } from '../up/bring-up.ts';
+import { NoteTeller } from '../up/note-teller.ts';
 import { sayWarnings } from '../up/say-warnings.ts';
 import { takeBack } from '../up/take-back.ts';
 import { readCatalog } from '../profiles/catalog.ts';
@@ -50,15 +51,17 @@ async function up(
 ): Promise<number> {
   const attend = context.interactive && waitMs !== null;
   const relay = attend ? relayQuestions(client, context) : undefined;
+  const notes = relay === undefined ? undefined : new NoteTeller(client, relay, context);
   // Not given the signal: what Ctrl-C withdraws is known only once the supervisor has said what this call started.
   const { tunnels } = await client.call('up', { select, caller: callerOf(context), attend });
   for (const { name, reloaded } of tunnels) {
     if (reloaded) context.out.say(`${cleanLine(name)}: its profile has changed, and was read again`);
   }
   sayWarnings(tunnels, context);
+  notes?.begin(tunnels);
   try {
     const order = tunnels.map(({ name }) => name);
-    const brought = await bringUp({ client, order, waitMs, relay, atomic }, context);
+    const brought = await bringUp({ client, order, waitMs, relay, notes, atomic }, context);
     if (!atomic || brought.failures.length === 0) return reportBroughtUp(brought, context);
     await takeBack(client, tunnels, { done: 'Not all came up; taken down again', stays: () => false }, context);
     return reportBroughtUp({ ...brought, tunnels: [] }, context);

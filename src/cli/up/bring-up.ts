@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { errorLines } from '../render/error.ts';
 import { spanText } from '../render/duration.ts';
 import { forwardLines } from '../render/state.ts';
+import type { NoteTeller } from './note-teller.ts';
 import { openFeed, type StatusFeed } from '../feed.ts';
 import type { QuestionRelay } from '../relay.ts';
 import { settle, type Settlement, type UpFailure } from './settle.ts';
@@ -18,12 +19,16 @@ export interface BringUp {
   readonly waitMs: number | null;
   /** Puts questions to the person here; undefined where nobody can be asked. */
   readonly relay: QuestionRelay | undefined;
+  /** Says meanwhile what is noted of the tunnels; undefined where nobody is there. It is closed here. */
+  readonly notes?: NoteTeller | undefined;
   /** What does not come up is taken down again, and not tried any longer. */
   readonly atomic?: boolean;
 }
 export interface BroughtUp {
   readonly tunnels: readonly TunnelStatus[];
   readonly failures: readonly UpFailure[];
+  /** What was said of them already. */
+  readonly said?: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -34,11 +39,12 @@ export async function bringUp(what: BringUp, context: Context): Promise<BroughtU
   const feed = await openFeed(what.client, context.signal);
   const failures = what.waitMs === null ? [] : await settled(what, what.waitMs, feed, context);
   const tunnels = what.order.flatMap((name) => feed.tunnels.get(name) ?? []);
-  return { tunnels, failures };
+  what.notes?.close();
+  return { tunnels, failures, said: what.notes?.said };
 }
 
 /** Prints what came of it, a line a forward and each failure beneath. @returns the exit code */
-export function reportBroughtUp({ tunnels, failures }: BroughtUp, context: Context): number {
+export function reportBroughtUp({ tunnels, failures, said }: BroughtUp, context: Context): number {
   const { out, json } = context;
   const [first] = failures;
   if (json) {
@@ -47,8 +53,9 @@ export function reportBroughtUp({ tunnels, failures }: BroughtUp, context: Conte
     return 0;
   }
   for (const line of forwardLines(tunnels, out.theme)) out.data(line);
-  for (const { link } of tunnels)
-    for (const warning of link?.warnings ?? []) out.warn(out.talkTheme.warn(cleanLine(warning)));
+  for (const warning of tunnels.flatMap(({ link }) => link?.warnings ?? [])) {
+    if (said?.has(warning) !== true) out.warn(out.talkTheme.warn(cleanLine(warning)));
+  }
   for (const { tunnel, facts } of failures) {
     const message =
       failures.length > 1 || tunnels.length > 1 ? `${cleanLine(tunnel)}: ${facts.message}` : facts.message;
