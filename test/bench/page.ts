@@ -71,7 +71,7 @@ async function readRuns(): Promise<Record<string, Run>> {
 
 function machine(): string {
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model.trim() ?? ''}), ${memory} GiB, Linux ${release()}`;
+  return `Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model.trim() ?? ''}), ${memory} GiB, Linux ${/^\d+\.\d+/.exec(release())?.[0] ?? release()}`;
 }
 
 function render(runs: Readonly<Record<string, Run>>): string {
