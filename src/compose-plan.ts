@@ -5,7 +5,7 @@ import { pathFacts, type Paths } from './files/paths.ts';
 import { findProfile, readProfileText, type ProfileFile } from './files/profiles.ts';
 import { isTrusted } from './files/trusted.ts';
 import { TunnelError, type Problem } from './model/failure.ts';
-import type { Plan } from './model/plan.ts';
+import type { HopPlan, Plan } from './model/plan.ts';
 import type { HopSpec, Profile } from './model/profile.ts';
 import type { Caller } from './model/request.ts';
 import { hopChain, type HopChain } from './plan/hops.ts';
@@ -40,7 +40,27 @@ export type PlanResolver = (nameOrPath: string, caller: Pick<Caller, 'cwd'>) => 
  * It rejects with PROFILE_NOT_FOUND, PROFILE_INVALID (with every problem), PROFILE_UNTRUSTED, FILE, TIMED_OUT (ssh -G).
  */
 export function planResolver(paths: Paths, options: PlanOptions = {}): PlanResolver {
-  return async (nameOrPath, caller) => (await readAndResolve(nameOrPath, caller, paths, options)).plan;
+  return async (nameOrPath, caller) => {
+    const { plan } = await readAndResolve(nameOrPath, caller, paths, options);
+    return { ...plan, hops: await Promise.all(plan.hops.map(withKeyState)) };
+  };
+}
+
+/** Notes how the key files stand, so that `reload` sees one that was rotated in place. */
+async function withKeyState(hop: HopPlan): Promise<HopPlan> {
+  const own = hop.identities.flatMap(({ file }) => [file, `${file}-cert.pub`]);
+  const states = await Promise.all([...own, ...hop.certificates].map(fileState));
+  return { ...hop, keysAsOf: states.join(' ') };
+}
+
+async function fileState(file: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs } = await stat(file);
+    return `${ino}:${size}:${mtimeMs}`;
+  } catch (error) {
+    // Missing or out of reach: the login says so where it matters.
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  }
 }
 
 /** A plan, where each of its values came from, and where the profile's own stand. */

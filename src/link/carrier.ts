@@ -63,6 +63,8 @@ export interface CarrierStatus {
   /** Wall clock of the next dial, while one is scheduled. */
   readonly nextRetryAtMs: number | null;
   readonly facts: TransportFacts | null;
+  /** Why the connection that `renew` asked for has not come up, while the old one stays in use; missing otherwise. */
+  readonly renewalError?: TunnelError;
   /** Each of several connections that are up at the same time, the first link's first; missing where there is one or none. */
   readonly connections?: readonly ConnectionStatus[];
 }

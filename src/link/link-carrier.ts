@@ -32,6 +32,7 @@ export class LinkCarrier implements ManagedCarrier {
   #extras: ExtraLinks;
   /** Dialled by `renew`; takes over as soon as it is up. */
   #successor: SshLink | null = null;
+  #renewalError: TunnelError | undefined;
   /** The connection that opens and listeners use. */
   #served: Connection | null = null;
   #needs = 0;
@@ -50,9 +51,11 @@ export class LinkCarrier implements ManagedCarrier {
 
   get status(): CarrierStatus {
     const links = [this.#link, ...this.#extras.up];
-    if (links.length === 1 || this.#served === null) return this.#status;
+    const renewalError = this.#renewalError;
+    const status = renewalError === undefined ? this.#status : { ...this.#status, renewalError };
+    if (links.length === 1 || this.#served === null) return status;
     const connections = links.map(({ connection, latencyMs }) => ({ channels: connection?.channels ?? 0, latencyMs }));
-    return { ...this.#status, connections };
+    return { ...status, connections };
   }
 
   get up(): boolean {
@@ -118,6 +121,7 @@ export class LinkCarrier implements ManagedCarrier {
   renew(plan: Plan = this.#plan): void {
     if (this.#closed) return;
     this.#plan = plan;
+    this.#renewalError = undefined;
     this.#dropSuccessor();
     if (this.#served === null) {
       const old = this.#link;
@@ -236,13 +240,17 @@ export class LinkCarrier implements ManagedCarrier {
   #followSuccessor(successor: SshLink): void {
     const { state } = successor;
     if (state.name === 'up') this.#moveTo(successor);
-    if (state.name !== 'failed' && state.name !== 'waiting') return;
+    if (state.name !== 'failed' && state.name !== 'waiting' && state.name !== 'backoff') return;
+    this.#renewalError = state.reason;
+    this.#tell();
+    if (state.name === 'backoff') return;
     this.#deps.onNote(`The old connection to ${this.#label} stays in use: ${state.reason.message}`, 'warn');
     if (state.name === 'failed') this.#dropSuccessor();
   }
 
   #moveTo(successor: SshLink): void {
     this.#successor = null;
+    this.#renewalError = undefined;
     this.#renewExtras();
     this.#follow(successor);
   }

@@ -54,6 +54,8 @@ export interface HopPlan {
   /** Identity files in the order to try, absolute, tokens expanded. `explicit`: named by the person rather than a default. */
   readonly identities: readonly { readonly file: string; readonly explicit: boolean }[];
   readonly certificates: readonly string[];
+  /** How those files stood when the plan was made: one that was replaced under its name makes another plan. */
+  readonly keysAsOf?: string;
   readonly identitiesOnly: boolean;
   /** Where the agent listens: a path; 'environment' is SSH_AUTH_SOCK of the last caller; null is no agent. */
   readonly agent: string | null;

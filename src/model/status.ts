@@ -32,6 +32,8 @@ export interface TunnelStatus {
   readonly nextRetryAt: string | null;
   /** What was negotiated with the SSH server, while there is a connection. */
   readonly link?: LinkStatus;
+  /** Why the new connection of a `restart` or `reload` has not come up; the old one stays in use meanwhile. */
+  readonly renewalError?: ErrorStatus;
   /** Each SSH connection, where there are several (`connections` of the profile). */
   readonly connections?: readonly ConnectionStatus[];
   readonly forwards: readonly ForwardStatus[];

@@ -36,6 +36,9 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,
     ...linkStatus(carrier),
+    ...(running && carrier?.renewalError
+      ? { renewalError: errorStatus(carrier.renewalError, errorAtMs(carrier.renewalError)) }
+      : {}),
     ...(carrier?.connections === undefined ? {} : { connections: carrier.connections.map(rounded) }),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;

@@ -1,4 +1,4 @@
-import { appendFile, writeFile } from 'node:fs/promises';
+import { appendFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { echoes, talking } from '../support/clients.ts';
@@ -29,6 +29,13 @@ test(
     await on.profile('t', [`identity: [${another}]`, 'agent: false', on.trust]);
     await on.cli.ok('reload', 't');
     await eventually(() => on.sshd.logins === 4);
+    await makeKey(`${another}.new`, 'ed25519'); // rotated under its name
+    await appendFile(on.sshd.authorizedKeysFile, `${await on.publicLine(`${another}.new`)}\n`);
+    for (const end of ['.pub', '']) await rename(`${another}.new${end}`, `${another}${end}`);
+    await on.cli.ok('reload', 't');
+    await eventually(() => on.sshd.logins === 5);
+    await on.cli.ok('reload', 't'); // nothing has changed
+    expect(on.sshd.logins).toBe(5);
 
     await echoes(open, 'by the first connection still\n');
     const fates = await knocker.stop();
@@ -39,7 +46,7 @@ test(
 );
 
 test(
-  'a new connection that cannot log in leaves the old one in use, and the log says why',
+  'a new connection that cannot log in leaves the old one in use, and the log and `status` say why',
   { timeout: 40_000 },
   async () => {
     await using on = await tunnelStage();
@@ -55,7 +62,12 @@ test(
 
     await echoes(open, 'by the old connection\n');
     expect(await knocker.stop()).toMatchObject({ refused: 0, cut: 0 });
-    expect(await on.cli.status('t')).toMatchObject({ state: 'up' });
+    expect(await on.cli.status('t')).toMatchObject({
+      state: 'up',
+      lastError: null,
+      renewalError: { code: 'LOGIN_REFUSED' },
+    });
+    expect((await on.cli.ok('status', 't')).stdout).toContain('the old connection stays in use: Cannot log in to ');
     open.destroy();
   },
 );

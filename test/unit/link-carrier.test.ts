@@ -510,8 +510,20 @@ describe('renew', () => {
     await clock.advance(60_000);
     expect([carrier.status.phase, carrier.status.lastError, dial.atMs.length]).toEqual(['up', null, 2]);
     expect(notes).toEqual([`The old connection to alice@pop.example.org stays in use: ${LOGIN_REFUSED.message}`]);
+    expect(carrier.status.renewalError).toBe(LOGIN_REFUSED);
     const channel = await open(carrier);
     expect(channel).toBe(dial.transports[0]?.channels[0]);
+  });
+
+  test('says in its status why the new link is not up yet, until it is', async () => {
+    const carrier = await anUpCarrier();
+    await clock.advance(1_000);
+    dial.then(REFUSED);
+    carrier.renew(moved);
+    await clock.advance(100);
+    expect([carrier.status.phase, carrier.status.renewalError]).toEqual(['up', REFUSED]);
+    await clock.advance(10_000);
+    expect([carrier.status.phase, carrier.status.renewalError]).toEqual(['up', undefined]);
   });
 
   test('goes on with the new link where the old one is lost meanwhile, and redials the old one no more', async () => {

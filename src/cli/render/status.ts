@@ -156,6 +156,14 @@ function troubleLines(row: StatusRow, nowMs: number, theme: Theme): string[] {
   const answerable = row.state === 'waiting' && row.lastError?.code === 'NEEDS_PERSON';
   const fault = row.lastError === null || !answerable ? row.lastError : { ...row.lastError, hint: '' };
   const own = fault === null ? [] : faultLines(fault, retryText(row, nowMs), theme);
+  const renewal =
+    row.renewalError === undefined
+      ? []
+      : faultLines(
+          { ...row.renewalError, message: `the old connection stays in use: ${row.renewalError.message}` },
+          '',
+          theme,
+        );
   const forwards = row.forwards.flatMap(({ name, health, lastError }) => {
     const prefix = `${cleanLine(name)}: `;
     if (lastError === null) return health === 'failing' ? [theme.bad(`  ${prefix}the health probe fails`)] : [];
@@ -163,7 +171,7 @@ function troubleLines(row: StatusRow, nowMs: number, theme: Theme): string[] {
     return faultLines({ ...lastError, message: `${prefix}${lastError.message}` }, '', theme);
   });
   const waiting = row.state === 'waiting' ? [`    Answer with \`tunnel answer ${cleanLine(row.name)}\`.`] : [];
-  return [...own, ...forwards, ...waiting];
+  return [...own, ...renewal, ...forwards, ...waiting];
 }
 
 function faultLines({ message, hint }: Pick<ErrorStatus, 'message' | 'hint'>, after: string, theme: Theme): string[] {
