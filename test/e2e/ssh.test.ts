@@ -1,15 +1,18 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
 import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
+
+const run = promisify(execFile);
 
 /** The options by which both commands reach the test server, and no configuration of this machine. */
 function options(sshd: TestSshd, knownHosts = sshd.knownHostsFile): string[] {
@@ -116,6 +119,59 @@ test('what a ProxyCommand says and the banner of the server reach stderr, cleane
   expect([hushed.ours.stderr, hushed.theirs.stderr]).toEqual(['', '']);
   expect([failed.ours.code, lastWords(failed.ours)]).toEqual([failed.theirs.code, lastWords(failed.theirs)]);
   expect(failed.ours.stderr).toContain('no-such-command: not found');
+});
+
+test(
+  'a key logs in in each form that ssh-keygen writes, and one of PuTTY is told with the command that converts it',
+  { timeout: 30_000 },
+  async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    // Every type in every form: test/integration/ssh-key-forms.test.ts.
+    const forms = ['ed25519', 'ecdsa -m PEM', 'rsa -b 2048 -m PKCS8'];
+    const keys = forms.map((_, index) => join(cli.home.dir, `key${index}`));
+    for (const [index, form] of forms.entries()) {
+      const file = keys[index] ?? '';
+      await run('ssh-keygen', ['-q', '-N', '', '-f', file, '-t', ...form.split(' ')]);
+      await appendFile(sshd.authorizedKeysFile, await readFile(`${file}.pub`));
+      await rm(`${file}.pub`); // the private half has to do
+    }
+    const putty = join(cli.home.dir, 'key.ppk');
+    await writeFile(putty, 'PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n', { mode: 0o600 });
+
+    const login = (key: string): Promise<Ran> => cli.run('ssh', ...options(sshd), '-i', key, server(sshd), 'true');
+    const codes = await Promise.all(keys.map(async (key) => (await login(key)).code));
+    const refused = await login(putty);
+
+    expect(codes).toEqual(keys.map(() => 0));
+    expect(refused.code).toBe(255);
+    expect(refused.stderr).toContain(`puttygen ${putty} -O private-openssh`);
+  },
+);
+
+test('a ProxyCommand is a line of shell with the names of the host in it, and no name becomes a line', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  const [through, names, pwned] = ['through.mjs', 'names', 'pwned'].map((name) => join(cli.home.dir, name));
+  await writeFile(
+    `${through}`,
+    `import { connect } from 'node:net';
+     import { appendFileSync } from 'node:fs';
+     const [host, port, user] = process.argv.slice(2);
+     appendFileSync('${names}', user + '@' + host + '\\n');
+     const socket = connect(Number(port), host);
+     process.stdin.pipe(socket).pipe(process.stdout);`,
+  );
+  const command = `ProxyCommand=${process.execPath} '${through}' %h %p "$(echo %r)"`;
+  const line = (host: string): string[] => [...withKey(sshd), '-o', command, host, 'true'];
+
+  const good = await both(cli, line(server(sshd)));
+  const odd = await cli.run('ssh', ...line(`${sshd.user}@x;touch$IFS${pwned}`));
+  const option = await cli.run('ssh', ...withKey(sshd), '--', `-oProxyCommand=touch ${pwned}`, 'true');
+
+  expect([good.ours.code, good.theirs.code, odd.code, option.code]).toEqual([0, 0, 255, 255]);
+  expect(await readFile(`${names}`, 'utf8')).toBe(`${server(sshd)}\n`.repeat(2));
+  expect(existsSync(`${pwned}`)).toBe(false);
 });
 
 test('another command is refused and nothing of it runs', async () => {
