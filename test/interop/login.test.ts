@@ -71,7 +71,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
     await on.sshd.configure([`TrustedUserCAKeys ${on.sshd.inside('user_ca')}`], ['ed25519']);
     await on.sshd.kill();
     await on.sshd.start();
-    await using agent = await TestAgent.start(on.cli.home.dir);
+    await using agent = await TestAgent.start(join(on.cli.home.dir, 'agent.sock'));
     await agent.add(file);
     await on.profile('file', [`identity: [${file}]`, 'agent: false', on.trust]);
     await on.profile('agent', [`agent: ${agent.socket}`, on.trust]);
@@ -86,7 +86,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
   test('by each type of key out of a real agent, which SSH_AUTH_SOCK names', TIME, async () => {
     await using on = await tunnelStage(start);
     for (const type of KEY_TYPES) {
-      await using agent = await TestAgent.start(on.cli.home.dir);
+      await using agent = await TestAgent.start(join(on.cli.home.dir, 'agent.sock'));
       await agent.add(await allowedKey(on, type));
       await on.profile(type, [on.trust]);
 
@@ -145,7 +145,7 @@ describe('a login to OpenSSH 10.0', () => {
         'AuthenticationMethods publickey,keyboard-interactive:pam',
       ],
     });
-    await using agent = await TestAgent.start(on.cli.home.dir);
+    await using agent = await TestAgent.start(join(on.cli.home.dir, 'agent.sock'));
     for (const name of ['other1', 'other2']) {
       await makeKey(join(on.cli.home.dir, name), 'ed25519');
       await agent.add(join(on.cli.home.dir, name));
