@@ -169,7 +169,7 @@ export class SshChannel implements Channel, Held, Borrower {
     const push = stream.push.bind(stream);
     stream.push = (chunk: Buffer | null): boolean => {
       if (chunk === null) return push(null);
-      reads.claim(chunk.length);
+      reads.claim(chunk.length, this);
       if (this.#state === 'closed') return true;
       const sink = this.#paused || stream.readableLength > 0 ? undefined : this.#sink;
       if (sink === undefined) return push(reads.lending ? this.#stash.copy(chunk) : chunk);

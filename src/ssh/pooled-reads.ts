@@ -49,6 +49,10 @@ export class PooledReads {
   #lending = false;
   /** Of the last packet of data in this read. */
   #lastDataBytes = 0;
+  /** Whose that was, over all reads: told apart, never used. */
+  #lastOwner: object | undefined;
+  /** Somebody else than before had data in this read. */
+  #shared = false;
 
   constructor(pool: ReadPool) {
     this.#pool = pool;
@@ -73,8 +77,12 @@ export class PooledReads {
   }
 
   /** Answers for the data of one packet: it is copied, or borrowed. */
-  claim(bytes: number): void {
+  claim(bytes: number, owner: object): void {
     this.#lastDataBytes = bytes;
+    if (owner !== this.#lastOwner) {
+      this.#shared ||= this.#lastOwner !== undefined;
+      this.#lastOwner = owner;
+    }
     this.#guard?.claim();
   }
 
@@ -87,6 +95,7 @@ export class PooledReads {
     const chunk = this.#current.bytes.subarray(0, bytes);
     this.#readBytes += bytes;
     this.#lastDataBytes = 0;
+    this.#shared = false;
     const guard = this.#guard;
     if (guard === undefined || bytes <= SMALL_BYTES) this.#socket?.emit('data', Buffer.from(chunk));
     else this.#lend(chunk, guard);
@@ -140,7 +149,8 @@ export class PooledReads {
   /** After a full read libuv would go on up to 32 times; the check phase comes when every other socket was read. */
   #goOn(bytes: number): void {
     const socket = this.#socket;
-    const pace = this.#pace.after(bytes, bytes === READ_BYTES, this.#lastDataBytes, performance.now());
+    const facts = { bytes, full: bytes === READ_BYTES, lastDataBytes: this.#lastDataBytes, shared: this.#shared };
+    const pace = this.#pace.after(facts, performance.now());
     if (pace === 'at once') return;
     socket?.pause();
     if (pace === 'rested') setTimeout(() => socket?.resume(), REST_MS);

@@ -7,6 +7,7 @@ import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
+import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
 import { guardReads } from '../../src/ssh/compat/read-guard.ts';
 import { gatherSplitPackets, LONGEST_PACKET } from '../../src/ssh/compat/split-packets.ts';
 import { createDial } from '../../src/ssh/dial.ts';
@@ -167,9 +168,9 @@ test(
 
     expect(taken.borrowed + taken.own).toBe(bytes);
     expect(memory.size).toBeLessThanOrEqual(8);
-    expect(gathered.size).toBeGreaterThan(0);
-    expect(gathered.size).toBeLessThanOrEqual(8);
-    for (const { byteLength } of gathered) expect(byteLength).toBe(LONGEST_PACKET);
+    // Without the addon Node decrypts each packet into memory of its own.
+    const reused = gathered.size <= 8 && [...gathered].every(({ byteLength }) => byteLength === LONGEST_PACKET);
+    expect([gathered.size > 0, reused]).toEqual([true, bindingAvailable]);
     expect(taken.own).toBeGreaterThan(7 * MIB); // copies, from when it was slow
   },
 );

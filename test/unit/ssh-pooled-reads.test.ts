@@ -132,7 +132,7 @@ test('a download at full speed rests for a millisecond between reads', () => {
   onTestFinished(() => void vi.useRealTimers());
   const { reads, socket, read, guard, splits } = aReader();
   reads.reuse(guard, splits);
-  socket.on('data', () => reads.claim(32_768));
+  socket.on('data', () => reads.claim(32_768, socket));
 
   for (let passedMs = 0; passedMs < 10; passedMs += 1) {
     read(LARGE * 2);
@@ -143,6 +143,24 @@ test('a download at full speed rests for a millisecond between reads', () => {
   expect([socket.pauses, socket.resumes]).toEqual([1, 0]);
   vi.advanceTimersByTime(1);
   expect(socket.resumes).toBe(1);
+});
+
+test('a download at full speed does not rest where two channels have data', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { reads, socket, read, guard, splits } = aReader();
+  reads.reuse(guard, splits);
+  socket.on('data', () => {
+    reads.claim(1, guard);
+    reads.claim(32_768, socket);
+  });
+
+  for (let passedMs = 0; passedMs < 10; passedMs += 1) {
+    read(LARGE * 2);
+    vi.advanceTimersByTime(1);
+  }
+
+  expect(socket.pauses).toBe(0);
 });
 
 test('where a packet of two reads was put together is used again with the read that it ended in', () => {

@@ -8,12 +8,15 @@ interface Read {
   readonly everyMs: number;
   readonly lastDataBytes: number;
   readonly full?: boolean;
+  readonly shared?: boolean;
 }
 
 /** How a connection goes on after the last of 200 such reads. */
-function paceOf({ bytes, everyMs, lastDataBytes, full = false }: Read): Pace | undefined {
+function paceOf({ bytes, everyMs, lastDataBytes, full = false, shared = false }: Read): Pace | undefined {
   const pace = new ReadPace();
-  const paces = Array.from({ length: 200 }, (_, index) => pace.after(bytes, full, lastDataBytes, index * everyMs));
+  const paces = Array.from({ length: 200 }, (_, index) =>
+    pace.after({ bytes, full, lastDataBytes, shared }, index * everyMs),
+  );
   return paces.at(-1);
 }
 
@@ -23,6 +26,11 @@ test.each<[string, Read, Pace]>([
   ['a slower one never waits', { bytes: 33_000, everyMs: 0.5, lastDataBytes: FULL_PACKET }, 'at once'],
   ['an answer that is over is followed at once', { bytes: 33_000, everyMs: 0.05, lastDataBytes: 900 }, 'at once'],
   ['what is no data is followed at once', { bytes: 33_000, everyMs: 0.05, lastDataBytes: 0 }, 'at once'],
+  [
+    'nobody waits beside other channels at work',
+    { bytes: 33_000, everyMs: 0.05, lastDataBytes: FULL_PACKET, shared: true },
+    'at once',
+  ],
   [
     'a full read lets the others have their turn, and no more',
     { bytes: 262_144, everyMs: 0.05, lastDataBytes: FULL_PACKET, full: true },
@@ -34,8 +42,24 @@ test.each<[string, Read, Pace]>([
 
 test('the first packets of a connection, and those after a pause, do not wait', () => {
   const pace = new ReadPace();
-  expect(pace.after(33_000, false, FULL_PACKET, 1_000)).toBe('at once');
-  for (let read = 1; read <= 200; read += 1) pace.after(33_000, false, FULL_PACKET, 1_000 + read * 0.05);
-  expect(pace.after(33_000, false, FULL_PACKET, 1_010.01)).toBe('rested');
-  expect(pace.after(33_000, false, FULL_PACKET, 1_060)).toBe('at once');
+  const packet = { bytes: 33_000, full: false, lastDataBytes: FULL_PACKET, shared: false };
+  expect(pace.after(packet, 1_000)).toBe('at once');
+  for (let read = 1; read <= 200; read += 1) pace.after(packet, 1_000 + read * 0.05);
+  expect(pace.after(packet, 1_010.01)).toBe('rested');
+  expect(pace.after(packet, 1_060)).toBe('at once');
+});
+
+test('a byte of another channel ends the rests for a second', () => {
+  const pace = new ReadPace();
+  const packet = { bytes: 33_000, full: false, lastDataBytes: FULL_PACKET, shared: false };
+  const after = (milliseconds: number): Pace | undefined =>
+    Array.from({ length: milliseconds * 10 }, (_, index) => pace.after(packet, begun + index / 10)).at(-1);
+  let begun = 0;
+  expect(after(20)).toBe('rested');
+  pace.after({ ...packet, shared: true }, 20);
+
+  begun = 20;
+  expect(after(900)).toBe('at once');
+  begun = 920;
+  expect(after(120)).toBe('rested');
 });
