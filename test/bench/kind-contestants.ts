@@ -7,7 +7,7 @@ import { tempHome, viaSshd } from '../support/temp-home.ts';
 import type { Contestant, Course } from './contestants.ts';
 import { datagramPingUs } from './datagrams.ts';
 
-export type Kind = 'relay' | 'udp' | 'remote' | 'socks';
+export type Kind = 'relay' | 'udp' | 'remote' | 'remote-socks' | 'socks' | 'trigger';
 
 /** `tunnel` in the foreground with one forward of the kind, to the course's target. */
 export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }: Course): Promise<Contestant> {
@@ -18,7 +18,9 @@ export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }
     relay: `{ relay: "127.0.0.1:${port}", to: "${target}" }`,
     udp: `{ relay: "127.0.0.1:${port}", protocol: udp, to: "${target}" }`,
     remote: `{ remote: "127.0.0.1:${port}", to: "${target}" }`,
+    'remote-socks': `{ remote-socks: "127.0.0.1:${port}" }`,
     socks: `{ socks: "127.0.0.1:${port}" }`,
+    trigger: `{ trigger: "127.0.0.1:${port}", to: "${target}", opens: [{ remote: "127.0.0.1:${await freePort()}", to: "client:9" }] }`,
   }[kind];
   const via =
     kind === 'relay' || kind === 'udp'
@@ -31,14 +33,16 @@ export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }
   return running('tunnel', port, child, () => home.remove(), kind === 'udp' ? echoes : listens);
 }
 
-/** `ssh -R` or `ssh -D`, by the same login and cipher. */
+/** What `ssh` has for the kind, by the same login and cipher: it knows no triggers, but leads to the same target. */
 export async function sshOf(
-  kind: 'remote' | 'socks',
+  kind: 'remote' | 'remote-socks' | 'socks' | 'trigger',
   { sshd, sshPort, targetPort, cipher }: Course,
 ): Promise<Contestant> {
   const port = await freePort();
   const bind = `127.0.0.1:${port}`;
-  const flag = kind === 'socks' ? ['-D', bind] : ['-R', `${bind}:127.0.0.1:${targetPort}`];
+  const target = `${bind}:127.0.0.1:${targetPort}`;
+  const flags = { remote: ['-R', target], 'remote-socks': ['-R', bind], socks: ['-D', bind], trigger: ['-L', target] };
+  const flag = flags[kind];
   const words = [
     ...['-N', '-F', 'none', '-i', sshd.identityFile, '-o', 'IdentityAgent=none', '-o', 'ExitOnForwardFailure=yes'],
     ...(cipher === undefined ? [] : ['-o', `Ciphers=${cipher}`]),

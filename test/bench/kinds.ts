@@ -1,7 +1,7 @@
 /**
- * `npm run bench:kinds [-- --quick] [--write] [--only=relay,udp,remote,socks]`: each kind of forward beside what does the same without `tunnel`, taking
- * turns in one run: a relay beside plain TCP or UDP and socat, a remote forward beside `ssh -R`, a proxy beside `ssh -D`. `--write` puts all that were
- * measured into docs/performance.md.
+ * `npm run bench:kinds [-- --quick] [--write] [--only=relay,udp,remote,remote-socks,socks,trigger]`: each kind of forward beside what does the same without `tunnel`, taking
+ * turns in one run: a relay beside plain TCP or UDP and socat, a remote forward and a proxy on the server beside `ssh -R`, a proxy beside `ssh -D`,
+ * a trigger beside `ssh -L`. `--write` puts all that were measured into docs/performance.md.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -75,6 +75,18 @@ function races(course: Course): readonly Race[] {
       kind: 'remote',
       reference: 'ssh -R',
       starts: [(on) => tunnelOf('remote', on), (on) => sshOf('remote', on)],
+      measures: streams(throughput),
+    },
+    {
+      kind: 'remote-socks',
+      reference: 'ssh -R',
+      starts: [(on) => tunnelOf('remote-socks', on), (on) => sshOf('remote-socks', on)],
+      measures: proxied(course.targetPort),
+    },
+    {
+      kind: 'trigger',
+      reference: 'ssh -L',
+      starts: [(on) => tunnelOf('trigger', on), (on) => sshOf('trigger', on)],
       measures: streams(throughput),
     },
     {
