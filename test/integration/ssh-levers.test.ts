@@ -168,8 +168,9 @@ test(
 
     expect(taken.borrowed + taken.own).toBe(bytes);
     expect(memory.size).toBeLessThanOrEqual(8);
-    // Without the addon Node decrypts each packet into memory of its own.
-    const reused = gathered.size <= 8 && [...gathered].every(({ byteLength }) => byteLength === LONGEST_PACKET);
+    // One for each of 160 reads at least, were it not used again; what ends in a small read is not. Without the addon Node decrypts each packet into memory
+    // of its own.
+    const reused = gathered.size <= 40 && [...gathered].every(({ byteLength }) => byteLength === LONGEST_PACKET);
     expect([gathered.size > 0, reused]).toEqual([true, bindingAvailable]);
     expect(taken.own).toBeGreaterThan(7 * MIB); // copies, from when it was slow
   },
