@@ -9,6 +9,7 @@ import {
   SUPPORTED_KEX,
   SUPPORTED_MACS,
 } from './compat/internals.ts';
+import { chacha20Works } from './compat/chacha20.ts';
 import { HYBRID_KEX } from './compat/hybrid-exchange.ts';
 import type { Offer, Settled } from './compat/key-exchange.ts';
 
@@ -67,20 +68,20 @@ const CHACHA = 'chacha20-poly1305@openssh.com';
 
 /**
  * Without its native addon ssh2 1.17.0 computes chacha20 in a cipher whose nonce is shared by the whole module: over a
- * jump host the two connections corrupt each other, so it is never offered then.
+ * jump host the two connections corrupt each other, so it is never offered then; nor where the addon cannot do it.
  */
 const CIPHERS: Menu = {
   title: 'cipher',
   modern: [
     'aes128-gcm@openssh.com',
     'aes256-gcm@openssh.com',
-    ...(bindingAvailable ? [CHACHA] : []),
+    ...(chacha20Works ? [CHACHA] : []),
     'aes128-ctr',
     'aes192-ctr',
     'aes256-ctr',
   ],
   legacy: ['aes128-cbc', 'aes192-cbc', 'aes256-cbc', '3des-cbc'],
-  supported: SUPPORTED_CIPHERS.filter((name) => name !== CHACHA || bindingAvailable),
+  supported: SUPPORTED_CIPHERS.filter((name) => name !== CHACHA || chacha20Works),
 };
 
 const MACS: Menu = {

@@ -8,6 +8,7 @@ import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
 import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
+import { CHACHA20 } from '../support/chacha20.ts';
 import { guardReads } from '../../src/ssh/compat/read-guard.ts';
 import { gatherSplitPackets, LONGEST_PACKET } from '../../src/ssh/compat/split-packets.ts';
 import { createDial } from '../../src/ssh/dial.ts';
@@ -42,9 +43,9 @@ async function readyClient(port: number, cipher: string): Promise<Client> {
 }
 
 test.each([
-  ['aes128-gcm@openssh.com', 16],
-  ['chacha20-poly1305@openssh.com', 16],
-  ['aes128-ctr', 32],
+  ['aes128-gcm@openssh.com', 16] as const,
+  ...CHACHA20.map((name) => [name, 16] as const),
+  ['aes128-ctr', 32] as const,
 ])('the packets of %s are laid out as ssh2 itself does', async (cipher, tagBytes) => {
   await using server = await startScriptedServer();
   const client = await readyClient(server.port, cipher);

@@ -12,13 +12,44 @@ const utils: unknown = load('ssh2/lib/protocol/utils.js');
 /** Whether ssh2's native addon was built and loads. */
 export const bindingAvailable: boolean = member(crypto, 'bindingAvailable', isBoolean);
 
+/** What a cipher of ssh2 is made from, and what it does. */
+interface CipherParts {
+  readonly outbound: {
+    readonly seqno: number;
+    readonly cipherInfo: unknown;
+    readonly cipherKey: Buffer;
+    readonly onWrite: (bytes: Buffer) => void;
+  };
+}
+interface Cipher {
+  allocPacket(payloadBytes: number): Buffer;
+  encrypt(packet: Buffer): void;
+  free(): void;
+}
+interface DecipherParts {
+  readonly inbound: {
+    readonly seqno: number;
+    readonly decipherInfo: unknown;
+    readonly decipherKey: Buffer;
+    readonly onPayload: (payload: Buffer) => void;
+  };
+}
+interface Decipher {
+  decrypt(bytes: Buffer, from: number, to: number): unknown;
+  free(): void;
+}
+
+export const createCipher = member(crypto, 'createCipher', isFunction<(parts: CipherParts) => Cipher>);
+export const createDecipher = member(crypto, 'createDecipher', isFunction<(parts: DecipherParts) => Decipher>);
+export const CIPHER_INFO = member(crypto, 'CIPHER_INFO', isTable);
+
 export const SUPPORTED_KEX = member(constants, 'SUPPORTED_KEX', isNames);
 export const SUPPORTED_HOST_KEYS = member(constants, 'SUPPORTED_SERVER_HOST_KEY', isNames);
 export const SUPPORTED_CIPHERS = member(constants, 'SUPPORTED_CIPHER', isNames);
 export const SUPPORTED_MACS = member(constants, 'SUPPORTED_MAC', isNames);
 
 /** Encrypts and sends a packet, or queues it while keys are exchanged. */
-export const sendPacket = member(utils, 'sendPacket', isSender);
+export const sendPacket = member(utils, 'sendPacket', isFunction<(protocol: object, packet: Buffer) => boolean>);
 
 function member<T>(module: unknown, name: string, fits: (value: unknown) => value is T): T {
   const value: unknown = typeof module === 'object' && module !== null ? Reflect.get(module, name) : undefined;
@@ -34,6 +65,11 @@ function isNames(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((name) => typeof name === 'string');
 }
 
-function isSender(value: unknown): value is (protocol: object, packet: Buffer) => boolean {
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Its arguments cannot be looked at: the contract tests hold them. */
+function isFunction<T>(value: unknown): value is T {
   return typeof value === 'function';
 }

@@ -1,0 +1,46 @@
+import { bindingAvailable, CIPHER_INFO, createCipher, createDecipher } from './internals.ts';
+
+const NAME = 'chacha20-poly1305@openssh.com';
+const KEY = Buffer.alloc(64, 1);
+const SEQUENCE_NUMBER = 3;
+const PAYLOAD = Buffer.from('one packet, there and back');
+/** Before the payload: its length (uint32) and the length of the padding (byte), RFC 4253 section 6. */
+const HEADER_BYTES = 5;
+
+/**
+ * Whether ssh2's native addon computes chacha20-poly1305: one packet is sealed and opened again, once. With the OpenSSL 3.5
+ * of Node 24 it does not, though the addon loads: every packet fails as an invalid operation.
+ */
+export const chacha20Works: boolean = bindingAvailable && thereAndBack();
+
+function thereAndBack(): boolean {
+  try {
+    return opened(sealed()).equals(PAYLOAD);
+  } catch {
+    return false; // that it fails is what was asked
+  }
+}
+
+function sealed(): Buffer {
+  const sent: Buffer[] = [];
+  const onWrite = (bytes: Buffer): void => void sent.push(bytes);
+  const cipher = createCipher({
+    outbound: { seqno: SEQUENCE_NUMBER, cipherInfo: CIPHER_INFO[NAME], cipherKey: KEY, onWrite },
+  });
+  const packet = cipher.allocPacket(PAYLOAD.length);
+  PAYLOAD.copy(packet, HEADER_BYTES);
+  cipher.encrypt(packet);
+  cipher.free();
+  return Buffer.concat(sent);
+}
+
+function opened(packet: Buffer): Buffer {
+  let came = Buffer.alloc(0);
+  const onPayload = (payload: Buffer): void => void (came = Buffer.from(payload));
+  const decipher = createDecipher({
+    inbound: { seqno: SEQUENCE_NUMBER, decipherInfo: CIPHER_INFO[NAME], decipherKey: KEY, onPayload },
+  });
+  decipher.decrypt(packet, 0, packet.length);
+  decipher.free();
+  return came.subarray(0, PAYLOAD.length);
+}
