@@ -71,13 +71,18 @@ export class FaultyPath {
     for (const pair of this.#pairs) cut(pair);
   }
 
+  /** Takes no more connections; those that are open stay. */
+  shut(): void {
+    if (this.#server.listening) this.#server.close();
+  }
+
   /** Cuts everything and takes no more connections. */
   async refuse(): Promise<void> {
     this.reset();
     if (this.#server.listening) await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  /** Takes connections again after `refuse`; other faults stay. */
+  /** Takes connections again after `refuse` or `shut`; other faults stay. */
   async admit(): Promise<void> {
     if (!this.#server.listening) await this.listen();
   }
