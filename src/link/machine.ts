@@ -143,6 +143,9 @@ function whileDialling(state: Dialling, event: LinkEvent, at: Moment, rules: Lin
       return lose({ ...state.life, losses: Math.max(1, state.life.losses) }, event.reason, at, rules);
     case 'rest':
       return to({ name: 'closing', life: state.life, next: 'idle' }, 'hangUp');
+    case 'wake':
+      // Begun on another network, and may well fail for it: that is no reason to wait for long.
+      return to({ ...state, life: afresh(state.life) });
     default:
       return to(state);
   }
@@ -194,7 +197,7 @@ function whileBackoff(state: Backoff, event: LinkEvent, at: Moment): Step {
       return sooner(state);
     case 'wake':
       // What failed before was another network: begin the schedule anew, in quick steps.
-      return sooner({ ...state, life: { ...state.life, losses: Math.min(1, state.life.losses) } });
+      return sooner({ ...state, life: afresh(state.life) });
     case 'retry':
       return to({ name: 'connecting', life: asked(at) }, 'dropDelay', 'dial');
     case 'rest':
@@ -202,6 +205,11 @@ function whileBackoff(state: Backoff, event: LinkEvent, at: Moment): Step {
     default:
       return to(state);
   }
+}
+
+/** The next delays are short again. */
+function afresh(life: Life): Life {
+  return { ...life, losses: Math.min(1, life.losses) };
 }
 
 function sooner(state: Backoff): Step {

@@ -155,6 +155,12 @@ describe('haste', () => {
     const beats: readonly Beat[] = [...waiting, [1_600, { name: 'wake' }], [2_030, { name: 'delayElapsed' }]];
     expect(nextDialIn([...beats, [2_040, lost(unreachable)]])).toBe(500);
   });
+
+  test('a wake in the middle of a dial shortens the wait after it too', () => {
+    const dialling: readonly Beat[] = [...waiting, [3_530, { name: 'delayElapsed' }]];
+    expect(nextDialIn([...dialling, [9_000, lost(unreachable)]])).toBe(4_000);
+    expect(nextDialIn([...dialling, [8_000, { name: 'wake' }], [9_000, lost(unreachable)]])).toBe(500);
+  });
 });
 
 describe('what only a person heals', () => {
