@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -7,6 +8,8 @@ export default defineConfig({
     testTimeout: 10_000,
     hookTimeout: 20_000,
     pool: 'forks',
+    // Most of a test's time is waiting for others: sshd, deadlines, a path that heals. One worker a core, and never one alone.
+    maxWorkers: Math.max(2, availableParallelism()),
     passWithNoTests: false,
     allowOnly: false,
   },

@@ -34,7 +34,7 @@ test.each([
     const [served] = (await once(waiting, 'data')) as [Buffer];
 
     expect([refused, served.toString()]).toEqual(['', 'second']);
-    expect((await cli.ok('logs', 't')).stdout).toContain('127.0.0.2 uses it, and only one may at a time');
+    await cli.logged('t', '127.0.0.2 uses it, and only one may at a time');
     for (const socket of [...firsts, waiting]) socket.destroy();
   },
   30_000,

@@ -89,7 +89,7 @@ test('on demand: the lifetime ends even what is in use', async () => {
 
   await cli.becomes('t', 'idle');
   await noSession();
-  expect((await cli.ok('logs', 't')).stdout).toContain('its lifetime of 700ms is over');
+  await cli.logged('t', 'its lifetime of 700ms is over');
 }, 30_000);
 
 test('on demand: with the server gone the first client is held until it is back', async () => {

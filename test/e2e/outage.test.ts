@@ -166,7 +166,7 @@ test(
     expect(next).toBe('now');
     expect(back.accepted).toBe(1);
     expect(await on.cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });
-    expect((await on.cli.ok('logs', 't')).stdout).toMatch(/TARGET_REFUSED|[Cc]onnection refused/);
+    await on.cli.logged('t', /TARGET_REFUSED|[Cc]onnection refused/);
   },
 );
 

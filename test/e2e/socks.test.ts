@@ -52,8 +52,7 @@ test('curl fetches a page in each of its proxy modes, all on one port', { timeou
   expect(forwards).toMatchObject([
     { name: 'auto-socks', kind: 'socks', bind: `localhost:${on.port}`, target: 'any host', totalConnections: 7 },
   ]);
-  const logs = await on.cli.ok('logs', 'web');
-  expect(logs.stdout).toContain(`-> localhost:${on.web.port}`);
+  await on.cli.logged('web', `-> localhost:${on.web.port}`);
 });
 
 test('names are resolved by the server: one that only it knows is asked for there', { timeout: 30_000 }, async () => {

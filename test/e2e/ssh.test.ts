@@ -27,6 +27,7 @@ function ssh(cli: TunnelCli, stdin: string, ...args: readonly string[]): Promise
     const child = execFile('ssh', args, { env: cli.home.env, cwd: cli.home.dir }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
+    child.stdin?.on('error', () => undefined); // it may end without having read it, and its exit code tells why
     child.stdin?.end(stdin);
   });
 }

@@ -77,9 +77,9 @@ test('a trigger opens its port on the server for who uses it, and closes it when
   line.destroy();
   await eventually(async () => (await cli.status('t')).forwards[0]?.state === 'idle');
   expect(await whoAnswers()).toBeUndefined();
-  const { stdout } = await cli.ok('logs', 't');
-  expect(stdout).toContain(`Opened 127.0.0.1:${returnPort} -> ${FIRST}:${phones[0].port} for ${FIRST}`);
-  expect(stdout).toContain(`Closed the return ports for ${FIRST} after 500ms without traffic`);
+  const log = await cli.logged('t', `Closed the return ports for ${FIRST}`);
+  expect(log).toContain(`Opened 127.0.0.1:${returnPort} -> ${FIRST}:${phones[0].port} for ${FIRST}`);
+  expect(log).toContain(`Closed the return ports for ${FIRST} after 500ms without traffic`);
 }, 30_000);
 
 test('a second client is refused while the first has the trigger, and has it after that', async () => {
@@ -87,7 +87,7 @@ test('a second client is refused while the first has the trigger, and has it aft
   const line = await use(FIRST);
 
   expect((await transcript(await client(trigger, '127.0.0.1', SECOND))).text).toBe('');
-  expect((await cli.ok('logs', 't')).stdout).toContain(`${FIRST} uses it, and only one may at a time`);
+  await cli.logged('t', `${FIRST} uses it, and only one may at a time`);
   line.destroy();
   await eventually(async () => (await cli.status('t')).forwards[0]?.state === 'idle');
   await use(SECOND);

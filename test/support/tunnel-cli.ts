@@ -38,6 +38,7 @@ export class TunnelCli {
       child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       child.once('error', reject);
       child.once('close', (code) => resolve({ code: code ?? -1, stdout, stderr }));
+      child.stdin.on('error', () => undefined); // it may end without having read it, and its exit code tells why
       child.stdin.end(stdin);
     });
   }
@@ -47,6 +48,15 @@ export class TunnelCli {
     const ran = await this.run(...args);
     if (ran.code !== 0) throw new Error(`tunnel ${args.join(' ')} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
     return ran;
+  }
+
+  /** What `tunnel logs NAME` prints once the words are in it: lines of finished connections are written a moment late. */
+  logged(name: string, words: string | RegExp): Promise<string> {
+    const look = async (): Promise<string | undefined> => {
+      const { stdout } = await this.ok('logs', name);
+      return (typeof words === 'string' ? stdout.includes(words) : words.test(stdout)) ? stdout : undefined;
+    };
+    return eventually(look, { what: `${String(words)} in the log of ${name}` });
   }
 
   async snapshot(...names: readonly string[]): Promise<StatusSnapshot> {
