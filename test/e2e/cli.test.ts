@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
+import { CAN_HANG, hang } from '../support/hanging.ts';
 import { freePort, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
@@ -243,6 +244,43 @@ test('status --watch on a pipe is a line per change, under --json an object a li
   expect(objects.every(({ version }) => version === 1)).toBe(true);
   expect(plain.said.stderr).toBe('');
 });
+
+test(
+  'status --watch says that the supervisor hangs, then that it is gone, and goes on with the next',
+  { timeout: 60_000 },
+  async () => {
+    await using on = await stage();
+    const { cli } = on;
+    await cli.runWith({ env: CAN_HANG }, 'up', 't');
+    const plain = running(cli, 'status', '--watch');
+    const json = running(cli, 'status', '--watch', '--json');
+    const lastOf = ({ said }: typeof json): string => said.stdout.trimEnd().split('\n').at(-1) ?? '';
+    const both = (inPlain: string, inJson: string): Promise<unknown> =>
+      eventually(
+        () => {
+          expect(lastOf(plain)).toContain(inPlain);
+          expect(lastOf(json)).toContain(inJson);
+          return true;
+        },
+        { withinMs: 10_000 },
+      );
+    await both('t  up', '"state":"up"');
+    const pid = await cli.supervisorPid();
+
+    await hang(pid);
+    const silent = `(pid ${pid}): it does not answer`;
+    await both(`${silent}. Run \`tunnel daemon restart\`.`, silent);
+    process.kill(pid, 'SIGKILL');
+    await both('No supervisor runs; these were up: t.', '"supervisor":null');
+    await cli.ok('up', 't');
+    await both('t  up', '"state":"up"');
+    await cli.ok('daemon', 'restart');
+    await both('t  up', `"pid":${await cli.supervisorPid()},`);
+
+    for (const watch of [plain, json]) watch.kill('SIGINT');
+    expect(await Promise.all([plain.ended, json.ended])).toEqual([130, 130]);
+  },
+);
 
 test('logs -f prints what happens', { timeout: 20_000 }, async () => {
   await using on = await stage();

@@ -4,10 +4,16 @@ import { cleanLine } from '../../model/clean.ts';
 import type { Context } from '../context.ts';
 
 /** One line on stderr where tunnels should run and no supervisor does, as after `kill -9` or a restart of the machine. */
-export function mentionWanted({ paths, out }: Context): void {
+export function mentionWanted(context: Context): void {
+  const text = wantedText(context);
+  if (text !== undefined) context.out.warn(text);
+}
+
+/** What should run while no supervisor does, and how to get it back; undefined where nothing should. */
+export function wantedText({ paths }: Pick<Context, 'paths'>): string | undefined {
   const names = parseMemory(readText(paths.wantedFile))?.wanted.map(({ name }) => cleanLine(name)) ?? [];
-  if (names.length === 0) return;
-  out.warn(`No supervisor runs; these were up: ${names.join(', ')}. \`tunnel daemon restart\` brings them back.`);
+  if (names.length === 0) return undefined;
+  return `No supervisor runs; these were up: ${names.join(', ')}. \`tunnel daemon restart\` brings them back.`;
 }
 
 function readText(file: string): string {

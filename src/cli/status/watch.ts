@@ -1,45 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../../control/client.ts';
-import { FAILURES, asTunnelError } from '../../model/failure.ts';
-import type { StatusEvent, SupervisorStatus } from '../../model/status.ts';
+import { PROTOCOL_VERSION } from '../../control/messages.ts';
+import { FAILURES, TunnelError, asTunnelError } from '../../model/failure.ts';
 import { tunnelName } from '../../model/profile-name.ts';
 import type { Context } from '../context.ts';
 import { openFeed } from '../feed.ts';
-import { eventLine, newsFilter } from '../render/event.ts';
-import { statusLines, type StatusRow } from '../render/status.ts';
 import { statusRows } from './status-rows.ts';
 import { withSupervisorIfRunning } from '../supervisor.ts';
+import { watchView, type WatchView } from './watch-view.ts';
 
 /** How soon a supervisor that was started meanwhile is seen, and how often ages are drawn anew. */
 const TICK_MS = 1_000;
 /** Events of one moment, such as the five of a tunnel coming up, are drawn as one. */
 const GATHER_MS = 50;
 
-const INTERRUPTED = FAILURES.INTERRUPTED.exit;
+/** A supervisor that hangs says nothing, like one of whose tunnels there is nothing to say: so it is asked. */
+const ASK_EVERY_MS = 1_000;
+/** It is one turn of its event loop, which a healthy one has many times a second. */
+const ANSWERS_WITHIN_MS = 3_000;
 
-/** What is shown, in one of three ways. */
-interface View {
-  readonly draw: (supervisor: SupervisorStatus | null, rows: readonly StatusRow[]) => void;
-  readonly event: (event: StatusEvent) => void;
-}
+const INTERRUPTED = FAILURES.INTERRUPTED.exit;
 
 /**
  * `tunnel status --watch`: on a terminal the table, drawn anew; on a pipe a line per change; under --json the status
- * object, one a line. Goes on while no supervisor runs, and starts none. Ctrl-C is its only
- * end, and no error: 130.
+ * object, one a line. Goes on while no supervisor runs, and starts none; one that answers nobody is said to, and what it said
+ * is no longer shown. Ctrl-C is its only end, and no error: 130.
  */
 export async function watchStatus(names: readonly string[], context: Context): Promise<number> {
-  const view = context.json
-    ? jsonView(context)
-    : context.out.columns === undefined
-      ? lineView(names, context)
-      : tableView(context);
+  const view = watchView(context);
   try {
     for (;;) {
-      await withSupervisorIfRunning(context, async (client) => {
-        if (client !== undefined) return follow(client, names, view, context);
-        view.draw(null, statusRows(names, [], context));
-      });
+      await look(names, view, context);
       await sleep(TICK_MS, undefined, { signal: context.signal });
     }
   } catch (thrown) {
@@ -48,8 +39,27 @@ export async function watchStatus(names: readonly string[], context: Context): P
   }
 }
 
+/** Until the supervisor that runs ends, or answers no more; at once where none runs. */
+async function look(names: readonly string[], view: WatchView, context: Context): Promise<void> {
+  try {
+    await withSupervisorIfRunning(context, async (client) => {
+      if (client !== undefined) return follow(client, names, view, context);
+      view.draw(null, statusRows(names, [], context));
+    });
+  } catch (thrown) {
+    const error = asTunnelError(thrown);
+    if (context.signal.aborted || error.code !== 'SUPERVISOR_UNREACHABLE') throw thrown;
+    view.lost(error);
+  }
+}
+
 /** Until this supervisor ends. */
-async function follow(client: ControlClient, names: readonly string[], view: View, context: Context): Promise<void> {
+async function follow(
+  client: ControlClient,
+  names: readonly string[],
+  view: WatchView,
+  context: Context,
+): Promise<void> {
   const feed = await openFeed(client, context.signal);
   const wanted = new Set(names.map(tunnelName));
   let gathering: NodeJS.Timeout | undefined;
@@ -72,10 +82,12 @@ async function follow(client: ControlClient, names: readonly string[], view: Vie
       view.event(event);
       gathering ??= setTimeout(redraw, GATHER_MS);
     });
+    const asking = setInterval(() => void stillAnswers(client, context.version).catch(reject), ASK_EVERY_MS);
     const aborted = (): void => reject(asTunnelError(context.signal.reason));
     context.signal.addEventListener('abort', aborted);
     void client.closed.then(() => {
       clearInterval(ticking);
+      clearInterval(asking);
       clearTimeout(gathering);
       stop();
       context.signal.removeEventListener('abort', aborted);
@@ -84,49 +96,17 @@ async function follow(client: ControlClient, names: readonly string[], view: Vie
   });
 }
 
-const IGNORE = (): void => undefined;
-
-function tableView({ out, verbose }: Context): View {
-  return {
-    draw: (supervisor, rows) =>
-      out.redraw(statusLines({ supervisor, rows, nowMs: Date.now(), verbose }, out.theme).join('\n')),
-    event: IGNORE,
-  };
-}
-
-/** A status that is the same as the last line is not said again. */
-function jsonView({ out }: Context): View {
-  let last = '';
-  return {
-    draw: (supervisor, rows) => {
-      const status = { version: 1, supervisor, tunnels: rows };
-      const text = JSON.stringify(status);
-      if (text !== last) out.jsonLine(status);
-      last = text;
-    },
-    event: IGNORE,
-  };
-}
-
-/** First what is, once; then a line per change that a person would see. */
-function lineView(names: readonly string[], { out }: Context): View {
-  let begun = false;
-  const isNews = newsFilter();
-  const print = (event: StatusEvent): void => {
-    if (isNews(event)) out.data(eventLine(event, out.theme));
-  };
-  return {
-    draw: (supervisor, rows) => {
-      if (begun) return;
-      begun = supervisor !== null || names.length > 0;
-      for (const row of rows) {
-        const { since, name: tunnel } = row;
-        if (since === null) out.data(`${tunnel}  stopped`);
-        else print({ event: 'tunnel', at: since, tunnel, status: { ...row, since } });
-      }
-    },
-    event: (event) => {
-      if (event.event !== 'connection') print(event);
-    },
-  };
+/** @throws TunnelError SUPERVISOR_UNREACHABLE when no answer comes in time; that the line has closed is told by the line */
+async function stillAnswers(client: ControlClient, version: string): Promise<void> {
+  const deadline = AbortSignal.timeout(ANSWERS_WITHIN_MS);
+  try {
+    await client.call('hello', { protocol: PROTOCOL_VERSION, version }, deadline);
+  } catch (thrown) {
+    if (!deadline.aborted) return; // an answer too, or the end of the line
+    const who = `the supervisor (pid ${client.supervisor?.pid ?? 'unknown'})`;
+    throw new TunnelError('SUPERVISOR_UNREACHABLE', `Cannot reach ${who}: it does not answer`, {
+      cause: thrown,
+      hint: 'Run `tunnel daemon restart`.',
+    });
+  }
 }
