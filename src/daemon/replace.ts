@@ -8,8 +8,6 @@ import { livenessOf, wakeIfStopped } from './process-identity.ts';
 import { connectIfRunning } from './find.ts';
 import { daemonEnvironment, ownCommand } from './spawn.ts';
 
-/** A supervisor that does not answer within this is replaced the ordinary way. */
-const ANSWERS_WITHIN_MS = 3_000;
 /** Longer than the supervisor itself gives the next one. */
 const DONE_WITHIN_MS = 45_000;
 
@@ -20,6 +18,8 @@ export interface ReplaceOptions {
   /** The arguments to `node` that run the next supervisor; by default this program's own. */
   readonly command?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Default 3 s: a supervisor that does not answer within this is replaced the ordinary way. */
+  readonly answersWithinMs?: number;
 }
 
 /**
@@ -30,12 +30,12 @@ export interface ReplaceOptions {
 export async function replaceSupervisor(
   paths: Pick<Paths, 'lockFile'>,
   version: string,
-  { command = ownCommand('inherit'), env = process.env }: ReplaceOptions = {},
+  { command = ownCommand('inherit'), env = process.env, answersWithinMs = 3_000 }: ReplaceOptions = {},
 ): Promise<number | undefined> {
   const lock = await readLock(paths.lockFile);
   if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
   await wakeIfStopped(lock);
-  const client = await reach(lock, version);
+  const client = await reach(lock, version, answersWithinMs);
   if (client === undefined) return undefined;
   try {
     const request = { program: process.execPath, args: command, env: textsOf(daemonEnvironment(env)) };
@@ -50,9 +50,9 @@ export async function replaceSupervisor(
   }
 }
 
-async function reach({ socket }: LockFacts, version: string): Promise<ControlClient | undefined> {
+async function reach({ socket }: LockFacts, version: string, withinMs: number): Promise<ControlClient | undefined> {
   try {
-    return await connectControl(socket, version, { withinMs: ANSWERS_WITHIN_MS });
+    return await connectControl(socket, version, { withinMs });
   } catch (thrown) {
     const { code } = asTunnelError(thrown);
     if (code === 'PROTOCOL' || code === 'SUPERVISOR_UNREACHABLE') return undefined;

@@ -12,6 +12,7 @@ import { takeLock } from '../../src/daemon/lock.ts';
 import { ownIdentity } from '../../src/daemon/process-identity.ts';
 import { connectIfRunning } from '../../src/daemon/find.ts';
 import { connectOrSpawn } from '../../src/daemon/spawn.ts';
+import { replaceSupervisor } from '../../src/daemon/replace.ts';
 import { stopSupervisor } from '../../src/daemon/stop.ts';
 import { appPaths, pathFacts, type Paths } from '../../src/files/paths.ts';
 import { TunnelError } from '../../src/model/failure.ts';
@@ -20,6 +21,7 @@ import type { OpenQuestion } from '../../src/model/request.ts';
 import type { StatusEvent } from '../../src/model/status.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
+import { CAN_HANG, hang } from '../support/hanging.ts';
 import { Stage } from '../support/supervisor-parts.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
 
@@ -622,6 +624,15 @@ describe('daemon stop', () => {
     const pid = line.supervisor?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
     await expect(stopSupervisor(paths, VERSION, { answersWithinMs: 100, endsWithinMs: 100 })).resolves.toBe(pid);
+    await eventually(() => !isRunning(pid));
+  });
+
+  test('ends a supervisor whose event loop hangs, and that can hand over nothing', async () => {
+    const { client: line } = await spawned({ ...home.env, ...CAN_HANG });
+    const pid = line.supervisor?.pid ?? 0;
+    await hang(pid);
+    await expect(replaceSupervisor(paths, VERSION, { answersWithinMs: 300 })).resolves.toBeUndefined();
+    await expect(stopSupervisor(paths, VERSION, { answersWithinMs: 100, heedsWithinMs: 100 })).resolves.toBe(pid);
     await eventually(() => !isRunning(pid));
   });
 

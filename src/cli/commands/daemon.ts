@@ -11,6 +11,8 @@ import { snapshotOf, withSupervisorIfRunning } from '../supervisor.ts';
 const ACTIONS = ['status', 'stop', 'restart', 'run'] as const;
 /** What a supervisor says to the one that it starts in its place: no word for people. */
 const INHERIT = 'inherit';
+/** It was asked before, for longer: one that did not answer then hangs, and waits for its signal. */
+const ASKED_AGAIN_MS = 1_000;
 
 /** `tunnel daemon`: the supervisor itself. */
 export async function run(args: readonly string[], _options: Options, context: Context): Promise<number> {
@@ -58,7 +60,7 @@ async function stop({ paths, version, out, json }: Context): Promise<number> {
 async function restart(context: Context): Promise<number> {
   const { paths, version, out, json } = context;
   const handed = await replaceSupervisor(paths, version);
-  if (handed === undefined) await stopSupervisor(paths, version);
+  if (handed === undefined) await stopSupervisor(paths, version, { answersWithinMs: ASKED_AGAIN_MS });
   const { client } = await connectOrSpawn(paths, version);
   const { supervisor } = client;
   client.close();
