@@ -68,32 +68,37 @@ async function follow(
     view.draw(feed.supervisor, statusRows(names, [...feed.tunnels.values()], context));
   };
   draw();
-  await new Promise<void>((resolve, reject) => {
-    const redraw = (): void => {
-      try {
-        draw();
-      } catch (thrown) {
-        reject(asTunnelError(thrown)); // a named profile is gone
-      }
-    };
-    const ticking = context.out.columns === undefined || context.json ? undefined : setInterval(redraw, TICK_MS);
-    const stop = feed.onEvent((event) => {
-      if (names.length > 0 && (event.tunnel === null || !wanted.has(event.tunnel))) return;
-      view.event(event);
-      gathering ??= setTimeout(redraw, GATHER_MS);
+  const ending = new AbortController();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const redraw = (): void => {
+        try {
+          draw();
+        } catch (thrown) {
+          reject(asTunnelError(thrown)); // a named profile is gone
+        }
+      };
+      const ticking = context.out.columns === undefined || context.json ? undefined : setInterval(redraw, TICK_MS);
+      const stop = feed.onEvent((event) => {
+        if (names.length > 0 && (event.tunnel === null || !wanted.has(event.tunnel))) return;
+        view.event(event);
+        gathering ??= setTimeout(redraw, GATHER_MS);
+      });
+      const asking = setInterval(() => void stillAnswers(client, context.version).catch(reject), ASK_EVERY_MS);
+      const aborted = (): void => reject(asTunnelError(context.signal.reason));
+      context.signal.addEventListener('abort', aborted);
+      ending.signal.addEventListener('abort', () => {
+        clearInterval(ticking);
+        clearInterval(asking);
+        clearTimeout(gathering);
+        stop();
+        context.signal.removeEventListener('abort', aborted);
+      });
+      void client.closed.then(() => resolve());
     });
-    const asking = setInterval(() => void stillAnswers(client, context.version).catch(reject), ASK_EVERY_MS);
-    const aborted = (): void => reject(asTunnelError(context.signal.reason));
-    context.signal.addEventListener('abort', aborted);
-    void client.closed.then(() => {
-      clearInterval(ticking);
-      clearInterval(asking);
-      clearTimeout(gathering);
-      stop();
-      context.signal.removeEventListener('abort', aborted);
-      resolve();
-    });
-  });
+  } finally {
+    ending.abort(); // at once, not when the line has closed: what is drawn from here on is no longer this supervisor's
+  }
 }
 
 /** @throws TunnelError SUPERVISOR_UNREACHABLE when no answer comes in time; that the line has closed is told by the line */
