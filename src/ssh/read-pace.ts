@@ -31,14 +31,21 @@ export class ReadPace {
   #sinceMs = -Infinity;
   #bytes = 0;
   #fast = false;
+  #switchedMs = -Infinity;
   #sharedMs = -Infinity;
 
   after({ bytes, full, lastDataBytes, shared }: ReadFacts, nowMs: number): Pace {
     this.#look(bytes, nowMs);
-    if (shared) this.#sharedMs = nowMs;
+    if (shared) this.#switched(nowMs);
     if (full) return 'next turn';
     const alone = nowMs - this.#sharedMs >= SHARED_MS;
     return alone && this.#fast && lastDataBytes >= FULL_PACKET_BYTES ? 'rested' : 'at once';
+  }
+
+  /** One that follows another has the connection alone: only where it goes to and fro are there two at work. */
+  #switched(nowMs: number): void {
+    if (nowMs - this.#switchedMs < SHARED_MS) this.#sharedMs = nowMs;
+    this.#switchedMs = nowMs;
   }
 
   #look(bytes: number, nowMs: number): void {

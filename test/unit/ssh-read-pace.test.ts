@@ -56,10 +56,17 @@ test('a byte of another channel ends the rests for a second', () => {
     Array.from({ length: milliseconds * 10 }, (_, index) => pace.after(packet, begun + index / 10)).at(-1);
   let begun = 0;
   expect(after(20)).toBe('rested');
-  pace.after({ ...packet, shared: true }, 20);
+  for (const backAndForth of [20, 20.1]) pace.after({ ...packet, shared: true }, backAndForth);
 
-  begun = 20;
+  begun = 20.2;
   expect(after(900)).toBe('at once');
   begun = 920;
   expect(after(120)).toBe('rested');
+});
+
+test('a download that follows another rests from its start', () => {
+  const pace = new ReadPace();
+  const packet = { bytes: 33_000, full: false, lastDataBytes: FULL_PACKET };
+  const paces = Array.from({ length: 200 }, (_, index) => pace.after({ ...packet, shared: index === 0 }, index / 10));
+  expect(paces.at(-1)).toBe('rested');
 });
