@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint, type TcpEndpoint } from '../model/endpoint.ts';
-import { TunnelError } from '../model/failure.ts';
+import { TunnelError, asError } from '../model/failure.ts';
 import { abortReason } from './abort-reason.ts';
 import { dialFailure } from './dial.ts';
 import { proxyHeader } from './proxy-protocol.ts';
@@ -127,8 +127,4 @@ class DatagramChannel implements Channel {
     clearInterval(this.#asking);
     this.#socket.close(() => this.#sink?.closed(this.#error));
   }
-}
-
-function asError(thrown: unknown): NodeJS.ErrnoException {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import { asError } from '../model/failure.ts';
 
 /** The machine's own time. Timers keep the process alive, as whoever waits wants to see the end of it. */
 export const systemClock: Clock = {
@@ -29,7 +30,3 @@ export const systemClock: Clock = {
 
 /** setTimeout fires at once for anything longer: 24.8 days. */
 const LONGEST_MS = 2 ** 31 - 1;
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
-}

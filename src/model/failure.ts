@@ -179,3 +179,8 @@ export function asTunnelError(thrown: unknown): TunnelError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new TunnelError('INTERNAL', message, { cause: thrown });
 }
+
+/** Any thrown value as an Error, with the fields that the system's errors have. */
+export function asError(thrown: unknown): NodeJS.ErrnoException {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

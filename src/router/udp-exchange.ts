@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import type { Clock } from '../model/clock.ts';
 import type { Gateway } from './mapping-protocol.ts';
+import { asError } from '../model/failure.ts';
 
 /** RFC 6886 section 2.1 and RFC 6887 section 9: both protocols listen there. */
 export const PORT_MAPPING_PORT = 5351;
@@ -66,8 +67,4 @@ function onlyOnce(act: (settle: () => void) => void): (settle: () => void) => vo
     done = true;
     act(settle);
   };
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }

@@ -14,7 +14,7 @@ export interface ReadMemory {
 }
 
 /** Four times Node's own: eight packets of data in one system call. */
-export const READ_BYTES = Number(process.env.READKB ?? 256) * 1024;
+export const READ_BYTES = 256 * 1024;
 /** 2 MiB that stay when all connections are quiet. */
 const MOST_FREE = 8;
 

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { asError } from '../../model/failure.ts';
 
 /** ML-KEM-768 (FIPS 203), the client's side. */
 export interface MlKem {
@@ -54,8 +55,4 @@ export interface Sealer {
     readonly cipherText: Uint8Array;
     readonly sharedSecret: Uint8Array;
   };
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
