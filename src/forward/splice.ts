@@ -40,6 +40,8 @@ export class Splice implements ChannelSink, Reading {
   #readsWide = false;
   /** Chunks of the channel's memory since it settled last. */
   #borrowed = 0;
+  /** Those that the socket has not written yet. */
+  #unwritten = 0;
   #released: (() => void) | undefined;
 
   /** @param onEnd called once, when both have closed: nothing of this connection is left then */
@@ -92,6 +94,7 @@ export class Splice implements ChannelSink, Reading {
     if (socket.destroyed) return;
     this.fromChannelBytes += chunk.length;
     this.#borrowed += 1;
+    this.#unwritten += 1;
     if (this.#borrowed === 1) socket.cork();
     socket.write(chunk, this.#wrote);
   }
@@ -142,11 +145,13 @@ export class Splice implements ChannelSink, Reading {
     this.#channel.pause();
   }
 
+  /** What was copied may still wait behind it. */
   readonly #wrote = (): void => {
-    if (this.#released === undefined || (this.#socket.writableLength > 0 && !this.#socket.destroyed)) return;
+    this.#unwritten -= 1;
+    if (this.#unwritten > 0) return;
     const released = this.#released;
     this.#released = undefined;
-    released();
+    released?.();
   };
 
   #fromSocket(chunk: Buffer): void {

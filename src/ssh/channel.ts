@@ -169,12 +169,12 @@ export class SshChannel implements Channel, Held, Borrower {
     const push = stream.push.bind(stream);
     stream.push = (chunk: Buffer | null): boolean => {
       if (chunk === null) return push(null);
-      reads.claim(chunk.length, this);
+      const leave = reads.claim(chunk, this);
       if (this.#state === 'closed') return true;
       const sink = this.#paused || stream.readableLength > 0 ? undefined : this.#sink;
-      if (sink === undefined) return push(reads.lending ? this.#stash.copy(chunk) : chunk);
-      if (sink.borrow === undefined || this.#lent || !reads.lending)
-        sink.data(reads.lending ? this.#stash.copy(chunk) : chunk);
+      if (sink === undefined) return push(leave === 'keep' ? chunk : this.#stash.copy(chunk));
+      if (sink.borrow === undefined || this.#lent || leave !== 'borrow')
+        sink.data(leave === 'keep' ? chunk : this.#stash.copy(chunk));
       else {
         sink.borrow(chunk);
         reads.lendTo(this);

@@ -11,6 +11,9 @@ export interface Borrower {
   settle(released: () => void): boolean;
 }
 
+/** What a channel may do with the data of a packet: keep it, borrow it until it settles, or copy it before it returns. */
+export type Leave = 'keep' | 'borrow' | 'copy';
+
 /** A read of so little is copied: cheaper than to have memory lie for it, and a late reader of a few bytes holds no 256 KiB. */
 const SMALL_BYTES = 8 * 1024;
 /** No MAC of SSH is longer (hmac-sha2-512). */
@@ -71,19 +74,17 @@ export class PooledReads {
     this.#splits = splits;
   }
 
-  /** Whether what is being read now is memory that will be used again. */
-  get lending(): boolean {
-    return this.#lending;
-  }
-
-  /** Answers for the data of one packet: it is copied, or borrowed. */
-  claim(bytes: number, owner: object): void {
-    this.#lastDataBytes = bytes;
+  /** Answers for the data of one packet: the owner does with it what the answer allows. */
+  claim(data: Buffer, owner: object): Leave {
+    this.#lastDataBytes = data.length;
     if (owner !== this.#lastOwner) {
       this.#shared ||= this.#lastOwner !== undefined;
       this.#lastOwner = owner;
     }
     this.#guard?.claim();
+    // Its MAC came only now: it lies in an earlier read, which goes back as soon as this one is over.
+    for (const { bytes } of this.#behind) if (bytes.buffer === data.buffer) return 'copy';
+    return this.#lending ? 'borrow' : 'keep';
   }
 
   /** Has it settle when this read is over. */
@@ -97,11 +98,18 @@ export class PooledReads {
     this.#lastDataBytes = 0;
     this.#shared = false;
     const guard = this.#guard;
-    if (guard === undefined || bytes <= SMALL_BYTES) this.#socket?.emit('data', Buffer.from(chunk));
+    if (guard === undefined || bytes <= SMALL_BYTES) this.#copy(Buffer.from(chunk));
     else this.#lend(chunk, guard);
     this.#freeBehind();
     this.#goOn(bytes);
     return true;
+  }
+
+  /** What is whole only now may lie in the read before: ssh2 must not keep it either. */
+  #copy(chunk: Buffer): void {
+    this.#guard?.begin();
+    this.#socket?.emit('data', chunk);
+    if (this.#guard?.end() === false) this.#spoilBehind();
   }
 
   #lend(chunk: Buffer, guard: ReadGuard): void {
@@ -112,7 +120,10 @@ export class PooledReads {
     this.#socket?.emit('data', chunk);
     this.#lending = false;
     memory.split = this.#splits?.completed();
-    if (!guard.end()) memory.spoiled = true;
+    if (!guard.end()) {
+      memory.spoiled = true;
+      this.#spoilBehind();
+    }
     for (const borrower of this.#borrowers) {
       memory.holds += 1;
       if (borrower.settle(() => this.#released(memory))) memory.holds -= 1;
@@ -121,6 +132,10 @@ export class PooledReads {
     memory.endsAt = this.#readBytes;
     this.#behind.push(memory);
     this.#current = this.#pool.take();
+  }
+
+  #spoilBehind(): void {
+    for (const memory of this.#behind) memory.spoiled = true;
   }
 
   /** What is still held then goes back when the last holder lets go of it. */

@@ -145,6 +145,23 @@ test('a source whose channel is full is not read in its turn, and goes on when t
   await eventually(() => order.bytesOf('a') > MIB);
 });
 
+test('a client that catches up gives back what it was lent, also where copies came behind it', async () => {
+  const { near, accepted } = await pair();
+  const made = new Splice(accepted, new RecordingChannel('a', new Order()), () => undefined);
+  made.start();
+  let released = 0;
+
+  for (let round = 1; round <= 2; round += 1) {
+    made.borrow(Buffer.alloc(8 * MIB, 'x')); // more than the kernel holds for a connection
+    expect(made.settle(() => (released += 1))).toBe(false);
+    made.data(Buffer.alloc(8 * MIB, 'y'));
+    near.resume();
+    await eventually(() => released === round);
+    await eventually(() => accepted.writableLength === 0);
+    near.pause();
+  }
+});
+
 test('sources read on in the order in which they came, two in a turn', async () => {
   const turns: string[][] = [[]];
   const source = (name: string): Reading => ({ readOn: () => void turns.at(-1)?.push(name) });

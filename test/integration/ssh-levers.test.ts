@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import ssh2, { type Client } from 'ssh2';
+import type { ChannelSink } from '../../src/link/transport.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
@@ -17,6 +19,7 @@ import { READ_BYTES } from '../../src/ssh/read-pool.ts';
 import { SlabPool } from '../../src/ssh/slab-pool.ts';
 import { WindowBudget, WindowGrowth } from '../../src/ssh/window-growth.ts';
 import { WriteBatch } from '../../src/ssh/write-batch.ts';
+import { CuttingPath } from '../support/cutting-path.ts';
 import { faultyPath } from '../support/faulty-path.ts';
 import { ALWAYS, aRequest, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer } from '../support/ssh-server.ts';
@@ -176,6 +179,91 @@ test(
     expect(taken.own).toBeGreaterThan(7 * MIB); // copies, from when it was slow
   },
 );
+
+/** Says whether what a channel handed over is still what it was then, for as long as the sink has it. */
+class Keeper implements ChannelSink {
+  bytes = 0;
+  lends = 0;
+  readonly closing: Promise<void>;
+  readonly #kept: { readonly chunk: Buffer; readonly copy: Buffer }[] = [];
+  #borrowed: { readonly chunk: Buffer; readonly copy: Buffer }[] = [];
+  #letGo: (() => void) | undefined;
+  #closed: () => void = () => undefined;
+  /** It needs what it borrowed until so much more has come. */
+  readonly #slowBytes: number;
+  #dueAt = Infinity;
+  changed = 0;
+
+  constructor(slowBytes: number) {
+    this.#slowBytes = slowBytes;
+    this.closing = new Promise((resolve) => (this.#closed = resolve));
+  }
+
+  data(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    this.#kept.push({ chunk, copy: Buffer.from(chunk) });
+    if (this.bytes >= this.#dueAt) this.#release();
+  }
+  borrow(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    this.lends += 1;
+    this.#borrowed.push({ chunk, copy: Buffer.from(chunk) });
+  }
+  settle(released: () => void): boolean {
+    this.#letGo = released;
+    this.#dueAt = this.bytes + this.#slowBytes;
+    return false;
+  }
+  end(): void {
+    this.#release();
+  }
+  drain(): void {}
+  closed(): void {
+    this.#compare(this.#kept);
+    this.#closed();
+  }
+  #release(): void {
+    this.#compare(this.#borrowed);
+    this.#borrowed = [];
+    this.#dueAt = Infinity;
+    this.#letGo?.();
+  }
+  #compare(pairs: readonly { readonly chunk: Buffer; readonly copy: Buffer }[]): void {
+    for (const { chunk, copy } of pairs) if (!chunk.equals(copy)) this.changed += 1;
+  }
+}
+
+test.each([
+  ['aes128-gcm@openssh.com', 16],
+  ['aes128-ctr', 32],
+])('a reader keeps what it was given, also of a packet whose MAC comes by itself (%s)', async (cipher, tagBytes) => {
+  const bytes = 12 * MIB;
+  const target = await TcpTarget.start((socket) => void socket.end(randomBytes(bytes)));
+  onTestFinished(() => target.close());
+  await using path = await CuttingPath.to(sshd.port, tagBytes);
+  const dial = createDial({ readSecret: () => Promise.resolve(undefined) });
+  const hop = sshdHop(sshd, { port: path.port, ciphers: [cipher], macs: ['hmac-sha2-256-etm@openssh.com'] });
+  const transport = await dial(aRequest([hop]).request);
+  onTestFinished(() => transport.destroy(new TunnelError('STOPPED', 'The test is over')));
+  const channel = await transport.openDirect({ kind: 'tcp', host: '127.0.0.1', port: target.port }, NOBODY, ALWAYS);
+  const keeper = new Keeper(MIB);
+  let packets = 0;
+  // Between a packet and its MAC, within the MAC, and sometimes little behind it, for a read that is too small to be lent.
+  path.begin(
+    (endsAt) => {
+      packets += 1;
+      if (packets % 7 === 0) return endsAt - tagBytes;
+      return packets % 7 === 1 ? endsAt + 100 : packets % 7 === 4 ? endsAt - 3 : undefined;
+    },
+    () => transport.receivedBytes,
+  );
+
+  channel.attach(keeper);
+  channel.end();
+  await keeper.closing;
+
+  expect([keeper.bytes, keeper.lends > 10, keeper.changed]).toEqual([bytes, true, 0]);
+});
 
 test('a long path is filled: the window grows with the round trip', { timeout: 30_000 }, async () => {
   const bytes = 16 * MIB;

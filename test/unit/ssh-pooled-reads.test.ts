@@ -5,6 +5,7 @@ import { PooledReads, pooledReadsOf, type Borrower } from '../../src/ssh/pooled-
 import { READ_BYTES, ReadPool } from '../../src/ssh/read-pool.ts';
 
 const LARGE = 100_000;
+const PACKET = Buffer.alloc(32_768);
 
 /** Reads of a socket that the test plays, with a guard that says what the test wants. */
 function aReader() {
@@ -47,8 +48,8 @@ function aBorrower(reads: PooledReads, socket: EventEmitter) {
       return !borrower.keeps;
     },
   };
-  socket.on('data', () => {
-    if (reads.lending) reads.lendTo(party);
+  socket.on('data', (chunk: Buffer) => {
+    if (reads.claim(chunk.subarray(0, 1), party) === 'borrow') reads.lendTo(party);
   });
   return borrower;
 }
@@ -116,6 +117,26 @@ test('what ssh2 may keep for good is left to it', () => {
   expect(reused(kept)).toBe(false);
 });
 
+test('what lies in an earlier read is copied, and what ssh2 may keep of it is left to it', () => {
+  const { reads, socket, read, guard, splits, reused } = aReader();
+  const leaves: string[] = [];
+  let late: Buffer | undefined;
+  reads.reuse(guard, splits);
+  socket.on('data', (chunk: Buffer) => leaves.push(reads.claim(late ?? chunk, socket)));
+
+  const first = read(LARGE);
+  late = Buffer.from(first.buffer, 0, 100); // its MAC is in the next read
+  guard.safe = false;
+  read(1);
+  guard.safe = true;
+  read(LARGE);
+  late = undefined;
+  read(1);
+
+  expect(leaves).toEqual(['borrow', 'copy', 'copy', 'keep']);
+  expect(reused(first)).toBe(false);
+});
+
 test('a full read is the last of its turn', async () => {
   const { reads, socket, read, guard, splits } = aReader();
   reads.reuse(guard, splits);
@@ -132,7 +153,7 @@ test('a download at full speed rests for a millisecond between reads', () => {
   onTestFinished(() => void vi.useRealTimers());
   const { reads, socket, read, guard, splits } = aReader();
   reads.reuse(guard, splits);
-  socket.on('data', () => reads.claim(32_768, socket));
+  socket.on('data', () => reads.claim(PACKET, socket));
 
   for (let passedMs = 0; passedMs < 10; passedMs += 1) {
     read(LARGE * 2);
@@ -151,8 +172,8 @@ test('a download at full speed does not rest where two channels have data', () =
   const { reads, socket, read, guard, splits } = aReader();
   reads.reuse(guard, splits);
   socket.on('data', () => {
-    reads.claim(1, guard);
-    reads.claim(32_768, socket);
+    reads.claim(PACKET.subarray(0, 1), guard);
+    reads.claim(PACKET, socket);
   });
 
   for (let passedMs = 0; passedMs < 10; passedMs += 1) {
