@@ -8,9 +8,6 @@ import { livenessOf, wakeIfStopped } from './process-identity.ts';
 import { connectIfRunning } from './find.ts';
 import { daemonEnvironment, ownCommand } from './spawn.ts';
 
-/** Longer than the supervisor itself gives the next one. */
-const DONE_WITHIN_MS = 45_000;
-
 /** Of a supervisor that was killed while the next one started. */
 const TAKES_OVER_WITHIN_MS = 5_000;
 
@@ -39,7 +36,7 @@ export async function replaceSupervisor(
   if (client === undefined) return undefined;
   try {
     const request = { program: process.execPath, args: command, env: textsOf(daemonEnvironment(env)) };
-    return (await client.call('handOver', request, AbortSignal.timeout(DONE_WITHIN_MS))).pid;
+    return (await client.call('handOver', request)).pid;
   } catch (thrown) {
     const error = asTunnelError(thrown);
     if (error.code === 'PROTOCOL') return undefined; // an older one, or one that a service manager watches

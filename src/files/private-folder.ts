@@ -1,5 +1,4 @@
 import { chmod, lstat, mkdir } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { TunnelError } from '../model/failure.ts';
 import { errorCode, fileReason } from './file-error.ts';
 
@@ -15,8 +14,9 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   });
   if (facts.isSymbolicLink()) throw cannot(path, 'it is a symbolic link');
   if (!facts.isDirectory()) throw cannot(path, 'it is not a folder');
-  if (process.platform === 'win32') return;
-  if (facts.uid !== userInfo().uid) throw cannot(path, `it belongs to another user (uid ${facts.uid})`);
+  const { geteuid } = process;
+  if (geteuid === undefined) return;
+  if (facts.uid !== geteuid()) throw cannot(path, `it belongs to another user (uid ${facts.uid})`);
   if ((facts.mode & 0o077) !== 0) await shut(path);
 }
 
