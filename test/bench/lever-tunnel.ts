@@ -28,7 +28,7 @@ async function main(options: LeverTunnelOptions): Promise<void> {
   });
   const transport = await dial(aRequest([hop]).request);
   await transport.ping();
-  const { port } = await forwardOver(transport, options.targetPort);
+  const { port } = await forwardOver(transport, { kind: 'tcp', host: '127.0.0.1', port: options.targetPort });
   process.stdout.write(`${port}\n`);
 }
 

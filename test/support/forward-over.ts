@@ -3,15 +3,17 @@ import type { Forward } from '../../src/forward/forward-context.ts';
 import type { Carrier } from '../../src/link/carrier.ts';
 import { systemClock } from '../../src/link/clock.ts';
 import type { Transport } from '../../src/link/transport.ts';
-import { aLocalPlan, keptPassword } from './forward-fixture.ts';
+import type { Endpoint } from '../../src/model/endpoint.ts';
+import { aLocalPlan, ANY_PORT, keptPassword } from './forward-fixture.ts';
 
 /** A local forward over one connection that is up for good: the data path without what surrounds it. The caller closes it. */
 export async function forwardOver(
   transport: Transport,
-  targetPort: number,
+  target: Endpoint,
+  bind: Endpoint = ANY_PORT,
 ): Promise<{ readonly forward: Forward; readonly port: number }> {
   let port = 0;
-  const forward = createForward(aLocalPlan({ kind: 'tcp', host: '127.0.0.1', port: targetPort }), {
+  const forward = createForward(aLocalPlan(target, { bind }), {
     carrier: carrierOver(transport),
     clock: systemClock,
     limits: { connections: 1_024, perClient: 1_024 },

@@ -1,0 +1,33 @@
+/**
+ * `npm run data-path [-- --seed N] [--runs K] [--seconds S] [--without-addon]`: bytes at random through a real sshd, long. Ends with 1,
+ * the counterexample and the seed that replays it where a byte was wrong, missing or stuck.
+ */
+if (process.argv.includes('--without-addon')) await import('../support/without-addon.ts');
+const { default: fc } = await import('fast-check');
+const { bindingAvailable } = await import('../../src/ssh/compat/internals.ts');
+const { dataPathProperty } = await import('./property.ts');
+const { DataPathStage } = await import('./stage.ts');
+
+const seed = Number(option('--seed') ?? Math.floor(Date.now() / 1_000));
+const numRuns = Number(option('--runs') ?? 200);
+const interruptAfterTimeLimit = Number(option('--seconds') ?? 3_600) * 1_000;
+
+await using stage = await DataPathStage.start();
+const startedMs = performance.now();
+const found = await fc.check(dataPathProperty(stage), { seed, numRuns, interruptAfterTimeLimit, endOnFailure: true });
+const seconds = Math.round((performance.now() - startedMs) / 1_000);
+const gigabytes = (stage.carriedBytes / 1e9).toFixed(2);
+process.stdout.write(
+  `seed ${seed}: Node ${process.versions.node}, ${bindingAvailable ? 'with' : 'without'} ssh2's addon: ` +
+    `${found.numRuns} runs, ${gigabytes} GB in ${seconds} s: ${found.failed ? 'FAILED' : 'holds'}\n`,
+);
+if (found.failed) {
+  process.stdout.write(`  ${String(found.errorInstance)}\n  ${JSON.stringify(found.counterexample)}\n`);
+  process.stdout.write(`Replay with: npm run data-path -- --seed ${seed} --runs ${found.numRuns}\n`);
+  process.exitCode = 1;
+}
+
+function option(name: string): string | undefined {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? undefined : process.argv[at + 1];
+}
