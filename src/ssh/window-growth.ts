@@ -50,6 +50,8 @@ export class WindowBudget {
 export class WindowGrowth {
   readonly #budget: WindowBudget;
   #targetBytes = BASE_WINDOW_BYTES;
+  /** What the budget counts: all that was given beyond the base and may still come, also where less is aimed at by now. */
+  #grantedBytes = 0;
   #seenBytes = 0;
   #sinceMs: number | undefined;
 
@@ -82,24 +84,34 @@ export class WindowGrowth {
    * @returns by how much to widen; 0 for not yet
    */
   due(openBytes: number, queuedBytes: number): number {
+    this.#keep(Math.max(this.#targetBytes, openBytes + queuedBytes) - BASE_WINDOW_BYTES);
     const missing = this.#targetBytes - openBytes - queuedBytes;
     return missing >= this.#targetBytes * ADJUST_SHARE ? missing : 0;
   }
 
   /** The channel has closed. Safe to call twice. */
   close(): void {
-    this.#shrinkTo(BASE_WINDOW_BYTES);
+    this.#targetBytes = BASE_WINDOW_BYTES;
+    this.#keep(0);
   }
 
   #aim(wantedBytes: number): void {
     const bounded = Math.min(MOST_WINDOW_BYTES, 2 * this.#targetBytes, Math.ceil(wantedBytes));
-    if (bounded > this.#targetBytes) this.#targetBytes += this.#budget.take(bounded - this.#targetBytes);
+    if (bounded > this.#targetBytes) this.#growTo(bounded);
     else if (this.#budget.scarce && bounded < this.#targetBytes / 2)
-      this.#shrinkTo(Math.max(bounded, BASE_WINDOW_BYTES));
+      this.#targetBytes = Math.max(bounded, BASE_WINDOW_BYTES);
   }
 
-  #shrinkTo(bytes: number): void {
-    this.#budget.giveBack(this.#targetBytes - bytes);
-    this.#targetBytes = bytes;
+  #growTo(bytes: number): void {
+    const more = bytes - BASE_WINDOW_BYTES - this.#grantedBytes;
+    if (more > 0) this.#grantedBytes += this.#budget.take(more);
+    this.#targetBytes = Math.min(bytes, BASE_WINDOW_BYTES + this.#grantedBytes);
+  }
+
+  /** A window that was given cannot be taken back (RFC 4254 section 5.2): what is too much goes back as the sender uses it up. */
+  #keep(bytes: number): void {
+    if (bytes >= this.#grantedBytes) return;
+    this.#budget.giveBack(this.#grantedBytes - bytes);
+    this.#grantedBytes = bytes;
   }
 }

@@ -4,10 +4,16 @@ import { BASE_WINDOW_BYTES, MOST_WINDOW_BYTES, WindowBudget, WindowGrowth } from
 const MIB = 1024 * 1024;
 
 /** A reader that takes as much as the window lets through in each round trip, at most `mostBytes`. */
-function play(growth: WindowGrowth, roundTrips: number, roundTripMs: number, mostBytes = Infinity): number[] {
-  growth.took(0, 0, roundTripMs);
+function play(
+  growth: WindowGrowth,
+  roundTrips: number,
+  roundTripMs: number,
+  mostBytes = Infinity,
+  fromMs = 0,
+): number[] {
+  growth.took(0, fromMs, roundTripMs);
   return Array.from({ length: roundTrips }, (_, index) => {
-    growth.took(Math.min(mostBytes, growth.targetBytes), (index + 1) * roundTripMs, roundTripMs);
+    growth.took(Math.min(mostBytes, growth.targetBytes), fromMs + (index + 1) * roundTripMs, roundTripMs);
     return growth.targetBytes / MIB;
   });
 }
@@ -62,6 +68,31 @@ test('when the budget is scarce, a channel that uses little gives back what it d
   idle.took(1, 10_000, 100);
   expect(idle.targetBytes).toBeLessThan(before);
   expect(idle.targetBytes).toBe(BASE_WINDOW_BYTES);
+});
+
+test('a greedy reader gives back what the others lack, as its sender uses it up, and they get it', () => {
+  const budget = new WindowBudget(64 * MIB);
+  const greedy = new WindowGrowth(budget);
+  play(greedy, 5, 100);
+  const given = greedy.targetBytes;
+  const others = [new WindowGrowth(budget), new WindowGrowth(budget)];
+  for (const other of others) play(other, 5, 100);
+  const before = others.map(({ targetBytes }) => targetBytes);
+
+  greedy.took(1, 10_000, 100); // it reads next to nothing by now
+  expect(greedy.due(given - 1, 0)).toBe(0);
+  const counted = budget.grantedBytes;
+  expect(counted).toBeGreaterThan(56 * MIB); // its sender may still send all of it
+  expect(greedy.due(0, given / 2)).toBe(0);
+  expect(budget.grantedBytes).toBe(counted - (given - 1 - given / 2));
+  expect(greedy.due(MIB, 0)).toBe(MIB);
+
+  for (const other of others) play(other, 5, 100, Infinity, 500);
+  const after = others.map(({ targetBytes }) => targetBytes);
+  expect(after.map((bytes, index) => bytes > (before[index] ?? 0))).toEqual([true, true]);
+  expect(budget.grantedBytes).toBeLessThanOrEqual(64 * MIB);
+  for (const channel of [greedy, ...others]) channel.close();
+  expect(budget.grantedBytes).toBe(0);
 });
 
 test('a window is widened by a quarter at a time, and not for what waits to be read', () => {
