@@ -13,6 +13,8 @@ export interface Column {
 /** One load, and the figures that one round of it gives, in the order of its columns. */
 export interface Measure {
   readonly columns: readonly Column[];
+  /** What each contestant goes through once before its rounds. */
+  warmUp?(contestant: Contestant): Promise<void>;
   once(contestant: Contestant, server: Server): Promise<readonly number[]>;
 }
 
@@ -32,6 +34,7 @@ export async function compare(
     ...column,
     rounds: Object.fromEntries(contestants.map(({ name }) => [name, new Array<number>()])),
   }));
+  for (const one of contestants) await measure.warmUp?.(one);
   for (let round = -1; round < rounds; round += 1) {
     for (const one of round % 2 === 0 ? contestants : [...contestants].reverse()) {
       const values = await measure.once(one, server);

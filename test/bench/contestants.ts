@@ -26,16 +26,25 @@ export interface Course {
 
 export type Start = (course: Course) => Promise<Contestant>;
 
-/** `tunnel` in the foreground, with room for many connections. */
-export async function startTunnel({ sshd, sshPort, targetPort, cipher }: Course): Promise<Contestant> {
+/** `tunnel` as it is built. */
+export function startTunnel(course: Course): Promise<Contestant> {
+  return startProgram('tunnel', ['bin/tunnel.js'], course);
+}
+
+/** `tunnel` in the foreground, with room for many connections. @param program what node is given to run it */
+export async function startProgram(
+  name: string,
+  program: readonly string[],
+  { sshd, sshPort, targetPort, cipher }: Course,
+): Promise<Contestant> {
   const home = await tempHome();
   const port = await freePort();
   const ciphers = cipher === undefined ? '' : `    ciphers: [${cipher}]\n`;
   const limits = 'limits: { connections: 10000, perClient: 10000 }\n';
   const forwards = `forwards:\n  - 127.0.0.1:${port} -> 127.0.0.1:${targetPort}\n`;
   await home.profile('bench', `${viaSshd(sshd, sshPort)}${ciphers}${limits}${forwards}`);
-  const words = ['bin/tunnel.js', 'up', 'bench', '--foreground', '--quiet'];
-  return contestant('tunnel', port, spawnQuiet(process.execPath, words, home.env), () => home.remove());
+  const words = [...program, 'up', 'bench', '--foreground', '--quiet'];
+  return contestant(name, port, spawnQuiet(process.execPath, words, home.env), () => home.remove());
 }
 
 export async function startSsh(course: Course): Promise<Contestant> {

@@ -47,7 +47,7 @@ async function main(): Promise<void> {
       );
       process.stdout.write(`\n${found.at(-1) ?? ''}\n`);
     }
-    if (write) await writeSection('kinds', found.join('\n\n'));
+    if (write) await writeSection('kinds', { table: found.join('\n\n') });
   } finally {
     await sshd.stop();
     await generator.stop();

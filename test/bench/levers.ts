@@ -1,119 +1,89 @@
 /**
- * `npm run bench:levers [-- --quick] [--write]`: what each lever of the data path gives, in CPU seconds a GB (of the client) and MB/s, with one lever off
- * at a time. All variants are up at once and take turns; read the ratios to "all on" of the same run.
+ * `npm run bench:levers [-- --quick] [--write] [--only=LOAD,...]`: what each lever of the data path gives, by taking away one at a time, with the loads
+ * that it is for. All variants are up at once and take turns; read the ratios to "all on" of the same run.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import type { Levers } from '../../src/ssh/data-path.ts';
-import { startSshd, type TestSshd } from '../support/sshd.ts';
-import type { LeverTunnelOptions } from './lever-tunnel.ts';
-import { cpuSeconds, download, residentMb, upload } from './measure.ts';
+import { startSshd } from '../support/sshd.ts';
+import { compare } from './compare.ts';
+import { withContestants } from './contest.ts';
+import { startProgram, type Contestant, type Course, type Start } from './contestants.ts';
+import { LEVERS, type Lever } from './lever-list.ts';
+import { leverLoads, type LeverLoad, type LeverSize } from './lever-loads.ts';
+import { renderLevers, type LeverSeries } from './lever-table.ts';
 import { delayLine, startGenerator } from './native.ts';
 import { writeSection } from './page.ts';
-import { markdown, median } from './report.ts';
 
-interface Variant {
-  readonly name: string;
-  readonly port: number;
-  readonly pid: number;
-  stop(): void;
-}
-
-const quick = process.argv.includes('--quick');
-const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
-const ROUNDS = quick ? 3 : 5;
-const BYTES = (quick ? 300 : 1_000) * 1e6;
+const ALL_ON = 'all on';
 const CIPHER = 'aes128-gcm@openssh.com';
-
-const VARIANTS: Readonly<Record<string, Partial<Levers>>> = {
-  'all on': {},
-  'slab off': { slab: false },
-  'windows off': { windows: false },
-  'reads off': { reads: false },
-  'all off': { slab: false, windows: false, reads: false },
-};
-
-const LOADS: Readonly<Record<string, { readonly far: boolean; move(port: number): Promise<number> }>> = {
-  'down x1': { far: false, move: (port) => download(port, BYTES) },
-  'up x1': { far: false, move: (port) => upload(port, BYTES) },
-  'down x16': { far: false, move: (port) => download(port, BYTES, 16) },
-  'up x16': { far: false, move: (port) => upload(port, BYTES, 16) },
-  'up x64': { far: false, move: (port) => upload(port, BYTES, 64) },
-  'down x1, 100 ms': { far: true, move: (port) => download(port, quick ? 50e6 : 300e6) },
-};
-
-async function start(name: string, sshd: TestSshd, sshPort: number, targetPort: number): Promise<Variant> {
-  const { user, identityFile, knownHostsFile } = sshd;
-  const levers = VARIANTS[name] ?? {};
-  const options: LeverTunnelOptions = {
-    ...{ levers, cipher: CIPHER, sshPort, user, identityFile, knownHostsFile, targetPort },
-  };
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/bench/lever-tunnel.ts', JSON.stringify(options)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { name, port: Number(line.toString()), pid: child.pid ?? 0, stop: () => void child.kill('SIGTERM') };
-}
-
-async function compare(
-  load: (typeof LOADS)[string],
-  variants: readonly Variant[],
-): Promise<Map<string, { rate: number[]; cpu: number[] }>> {
-  const found = new Map(variants.map(({ name }) => [name, { rate: new Array<number>(), cpu: new Array<number>() }]));
-  for (let round = -1; round < ROUNDS; round += 1) {
-    for (const variant of round % 2 === 0 ? variants : [...variants].reverse()) {
-      const before = cpuSeconds([variant.pid]);
-      const rate = await load.move(variant.port);
-      const cpu = (cpuSeconds([variant.pid]) - before) / (BYTES / 1e9);
-      if (round < 0) continue;
-      found.get(variant.name)?.rate.push(rate);
-      found.get(variant.name)?.cpu.push(cpu);
-    }
-  }
-  return found;
-}
+const quick = process.argv.includes('--quick');
+const only = process.argv
+  .find((word) => word.startsWith('--only='))
+  ?.slice('--only='.length)
+  .split(',');
+const SIZE: LeverSize = quick
+  ? { rounds: 3, bytes: 200e6, farBytes: 30e6, connections: 300, besideSeconds: 0.4, pushMs: 1_000 }
+  : { rounds: 5, bytes: 600e6, farBytes: 100e6, connections: 1_500, besideSeconds: 1, pushMs: 3_000 };
 
 async function main(): Promise<void> {
+  const startedAt = performance.now();
+  const loads = Object.entries(leverLoads(SIZE)).filter(([name]) => only?.includes(name) ?? true);
   const generator = await startGenerator();
-  const sshd = await startSshd({ config: ['LogLevel ERROR'] });
+  const sshd = await startSshd({ config: ['LogLevel ERROR', 'MaxStartups 1000'] });
   const delay = await delayLine(sshd.port, 50);
-  const variants: Variant[] = [];
-  const rows: string[][] = [];
+  const near: Course = { sshd, sshPort: sshd.port, targetPort: generator.said, cipher: CIPHER };
+  const found: LeverSeries[] = [];
   try {
     for (const far of [false, true]) {
-      const loads = Object.entries(LOADS).filter(
-        ([name, load]) => load.far === far && (only === undefined || name === only),
+      const course = far ? { ...near, sshPort: delay.said } : near;
+      found.push(
+        ...(await measureAll(
+          loads.filter(([, load]) => (load.far ?? false) === far),
+          course,
+        )),
       );
-      if (loads.length === 0) continue;
-      for (const name of Object.keys(VARIANTS))
-        variants.push(await start(name, sshd, far ? delay.said : sshd.port, generator.said));
-      for (const [name, load] of loads) rows.push(...rowsOf(name, await compare(load, variants), variants));
-      for (const variant of variants.splice(0)) variant.stop();
     }
   } finally {
-    for (const variant of variants) variant.stop();
     await delay.stop();
     await sshd.stop();
     await generator.stop();
   }
-  const table = markdown(['load', 'variant', 'MB/s', 'ratio', 'CPU s/GB', 'ratio', 'resident MB'], rows);
+  const table = renderLevers(
+    LEVERS.map(({ name }) => name),
+    found,
+    ALL_ON,
+  );
   process.stdout.write(`${table}\n`);
-  if (process.argv.includes('--write')) await writeSection('levers', table);
+  if (process.argv.includes('--write')) await writeSection('levers', { table });
+  process.stderr.write(`took ${((performance.now() - startedAt) / 1_000).toFixed(0)} s\n`);
 }
 
-function rowsOf(
-  load: string,
-  found: Map<string, { rate: number[]; cpu: number[] }>,
-  variants: readonly Variant[],
-): string[][] {
-  const whole = found.get('all on');
-  const [rate, cpu] = [median(whole?.rate ?? []), median(whole?.cpu ?? [])];
-  return variants.map(({ name, pid }) => {
-    const one = found.get(name);
-    const [ownRate, ownCpu] = [median(one?.rate ?? []), median(one?.cpu ?? [])];
-    const ratios = [ownRate.toFixed(0), (ownRate / rate).toFixed(2), ownCpu.toFixed(2), (ownCpu / cpu).toFixed(2)];
-    return [load, name, ...ratios, residentMb([pid]).toFixed(0)];
+/** Those levers that one of the loads is for, and everything on. */
+async function measureAll(loads: readonly (readonly [string, LeverLoad])[], course: Course): Promise<LeverSeries[]> {
+  const found: LeverSeries[] = [];
+  const isFor = (lever: Lever, load: string): boolean => lever.loads.some((name) => name === load);
+  const levers = LEVERS.filter((lever) => loads.some(([load]) => isFor(lever, load)));
+  if (levers.length === 0) return found;
+  const starts: Start[] = [
+    (on) => startWithout({ name: ALL_ON, standIns: {}, loads: [] }, on),
+    ...levers.map(
+      (lever): Start =>
+        (on) =>
+          startWithout(lever, on),
+    ),
+  ];
+  await withContestants(starts, course, async (contestants) => {
+    for (const [name, { kind, measure, rounds }] of loads) {
+      const concerned = levers.filter((lever) => isFor(lever, name)).map((lever) => lever.name);
+      const racing = contestants.filter((one) => one.name === ALL_ON || concerned.includes(one.name));
+      found.push({ kind, series: await compare(measure, racing, course.sshd, rounds) });
+      process.stderr.write(`${measure.columns[0]?.measure ?? ''}: done\n`);
+    }
   });
+  return found;
+}
+
+function startWithout({ name, standIns, cipher }: Lever, course: Course): Promise<Contestant> {
+  const program = ['--import', 'tsx', 'test/bench/lever-tunnel.ts', JSON.stringify(standIns)];
+  return startProgram(name, program, cipher === undefined ? course : { ...course, cipher });
 }
 
 await main();

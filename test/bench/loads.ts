@@ -1,78 +1,97 @@
 /** What is measured, group by group. */
 import { figure, throughput, type Measure } from './compare.ts';
-import { connectionsPerSecond, download, firstByteUs, pingPongUs, upload } from './measure.ts';
+import { connectionsPerSecond, download, firstByteUs, pingPongBesideUs, pingPongUs, upload } from './measure.ts';
 import { percentile, median } from './report.ts';
 
 /** How much a run does. */
 export interface Size {
   readonly rounds: number;
+  /** Of a transfer on a short path. */
   readonly bytes: number;
+  /** Of the one transfer on a long path that shows how far a window grows. */
+  readonly farBytes: number;
+  /** Of the others there: the server's window bounds them, so that their rate is the same from the beginning. */
+  readonly farUploadBytes: number;
+  readonly farConnections: number;
+  /** 50 at once. */
   readonly connections: number;
+  /** One after the other, in each round. */
+  readonly inARow: number;
+  /** Those before the first round. */
+  readonly warmUp: number;
+  /** Connections one after the other take no longer, a round: 2,000 through a program that leaves Nagle's algorithm on would be a minute and a half. */
+  readonly inARowSeconds: number;
+  /** Pings beside a load. */
+  readonly besideSeconds: number;
 }
 
+const MANY = 100_000;
+
 /** Both ends on this machine, nothing between them. */
-export function nearLoads({ bytes, connections }: Size): readonly Measure[] {
+export function nearLoads(size: Size): readonly Measure[] {
+  const { bytes, connections } = size;
   return [
     throughput('download, 1 stream', bytes, (port) => download(port, bytes)),
     throughput('upload, 1 stream', bytes, (port) => upload(port, bytes)),
     throughput('download, 16 streams', bytes, (port) => download(port, bytes, 16)),
     throughput('upload, 16 streams', bytes, (port) => upload(port, bytes, 16)),
     throughput('upload, 64 streams', bytes, (port) => upload(port, bytes, 64)),
-    firstByte(300),
+    firstByte(size),
     figure({ measure: 'connections a second, 50 at once', unit: '1/s', more: true }, (port) =>
       connectionsPerSecond(port, connections, 50),
     ),
-    figure({ measure: 'ping-pong, p50', unit: 'µs', more: false }, async (port) =>
-      median(await pingPongUs(port, 2_000)),
-    ),
-    figure({ measure: 'ping-pong beside a full upload, p99', unit: 'µs', more: false }, (port) =>
-      pingBesideUpload(port, bytes),
-    ),
+    latency('ping-pong', (port) => pingPongUs(port, 2_000)),
+    latency('ping-pong beside a full upload', (port) => pingPongBesideUs('push', 1, port, MANY, size.besideSeconds)),
+    latency('ping-pong beside a full download', (port) => pingPongBesideUs('pull', 1, port, MANY, size.besideSeconds)),
   ];
 }
 
+/** The first connections of a process: for contestants that were only just started. */
+export function coldLoad(connections: number): Measure {
+  return latency(`connect to first byte, first ${connections} of a process`, (port) => firstByteUs(port, connections));
+}
+
 /** What a person gets who asks for nothing: each program with its own defaults. */
-export function defaultLoads({ bytes }: Size): readonly Measure[] {
+export function defaultLoads(size: Size): readonly Measure[] {
+  const { bytes } = size;
   return [
     throughput('download, 1 stream', bytes, (port) => download(port, bytes)),
     throughput('upload, 1 stream', bytes, (port) => upload(port, bytes)),
-    firstByte(200),
+    firstByte(size),
   ];
 }
 
 /** 50 ms each way. Upwards the server's window of 2 MiB bounds everybody, so that a transfer there is a short one. */
-export function farLoads({ bytes }: Size): readonly Measure[] {
-  const few = Math.min(bytes, 50e6);
-  const some = Math.min(bytes, 400e6);
+export function farLoads({ farBytes, farUploadBytes, farConnections }: Size): readonly Measure[] {
+  const many = 8 * farUploadBytes;
   return [
-    throughput('download, 1 stream', bytes, (port) => download(port, bytes)),
-    throughput('upload, 1 stream', few, (port) => upload(port, few)),
-    throughput('upload, 16 streams', some, (port) => upload(port, some, 16)),
+    throughput('download, 1 stream', farBytes, (port) => download(port, farBytes)),
+    throughput('upload, 1 stream', farUploadBytes, (port) => upload(port, farUploadBytes)),
+    throughput('upload, 16 streams', many, (port) => upload(port, many, 16)),
     figure({ measure: 'connect to first byte, p50', unit: 'µs', more: false }, async (port) =>
-      median(await firstByteUs(port, 10)),
+      median(await firstByteUs(port, farConnections)),
     ),
   ];
 }
 
-function firstByte(connections: number): Measure {
+/** The first thousands of connections pay for Node's compiler, and no later one does: a supervisor runs for weeks. */
+function firstByte({ inARow, warmUp, inARowSeconds }: Size): Measure {
   return {
-    columns: [
-      { measure: 'connect to first byte, p50', unit: 'µs', more: false },
-      { measure: 'connect to first byte, p99', unit: 'µs', more: false },
-    ],
-    async once({ port }) {
-      const times = await firstByteUs(port, connections);
-      return [median(times), percentile(times, 0.99)];
-    },
+    ...latency('connect to first byte, warm', (port) => firstByteUs(port, inARow, inARowSeconds)),
+    warmUp: async ({ port }) => void (await firstByteUs(port, warmUp, inARowSeconds)),
   };
 }
 
-/** The upload is begun first and outlasts the pings, so that each of them meets it at full speed. */
-async function pingBesideUpload(port: number, bytes: number): Promise<number> {
-  let uploading = true;
-  const upload1 = upload(port, bytes).finally(() => (uploading = false));
-  const times: number[] = [];
-  while (uploading) times.push(...(await pingPongUs(port, 20)));
-  await upload1;
-  return percentile(times.slice(0, -20), 0.99);
+/** Times in microseconds, as their median and what all but one in a hundred stay under. */
+export function latency(measure: string, once: (port: number) => Promise<number[]>): Measure {
+  return {
+    columns: [
+      { measure: `${measure}, p50`, unit: 'µs', more: false },
+      { measure: `${measure}, p99`, unit: 'µs', more: false },
+    ],
+    async once({ port }) {
+      const times = await once(port);
+      return [median(times), percentile(times, 0.99)];
+    },
+  };
 }

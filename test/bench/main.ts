@@ -1,9 +1,9 @@
 /**
  * `npm run bench [-- --quick] [--write] [--only=near,defaults,far,memory]`: `tunnel` beside `ssh -N -L` and the peers that are installed,
- * through the same sshd, taking turns in one run. `--write` puts the figures into docs/performance.md.
+ * through the same sshd, taking turns in one run. `--quick` takes less than two minutes; `--write` puts the figures into docs/performance.md.
  */
-import { startSshd, type TestSshd } from '../support/sshd.ts';
-import { compare, type Measure } from './compare.ts';
+import { startSshd } from '../support/sshd.ts';
+import { coldContest, contest } from './contest.ts';
 import {
   isInstalled,
   startAutossh,
@@ -11,15 +11,14 @@ import {
   startSsh,
   startTunnel,
   startTunnelSsh,
-  type Contestant,
   type Course,
   type Start,
 } from './contestants.ts';
-import { defaultLoads, farLoads, nearLoads, type Size } from './loads.ts';
-import { compareMemory } from './memory.ts';
+import { coldLoad, defaultLoads, farLoads, nearLoads, type Size } from './loads.ts';
+import { compareMemory, type MemorySize } from './memory.ts';
 import { delayLine, startGenerator } from './native.ts';
 import { writeSection } from './page.ts';
-import { barsOf, renderTable, type Series } from './report.ts';
+import { barsOf, factsOf, renderTable, type Series } from './report.ts';
 
 const quick = process.argv.includes('--quick');
 const write = process.argv.includes('--write');
@@ -28,31 +27,65 @@ const only = process.argv
   ?.slice('--only='.length)
   .split(',');
 
-const SIZE: Size = quick
-  ? { rounds: 3, bytes: 200e6, connections: 1_000 }
-  : { rounds: 5, bytes: 1_000e6, connections: 5_000 };
-const IDLE = quick ? 500 : 5_000;
+const FULL: Size & MemorySize = {
+  ...{
+    rounds: 5,
+    bytes: 1_000e6,
+    connections: 5_000,
+    inARow: 2_000,
+    warmUp: 3_000,
+    inARowSeconds: 3,
+    besideSeconds: 2,
+  },
+  ...{ farBytes: 1_000e6, farUploadBytes: 50e6, farConnections: 10 },
+  ...{ idle: 5_000, pushMs: 5_000, settleMs: 20_000 },
+};
+const QUICK: Size & MemorySize = {
+  ...{
+    rounds: 3,
+    bytes: 200e6,
+    connections: 1_000,
+    inARow: 500,
+    warmUp: 1_000,
+    inARowSeconds: 0.7,
+    besideSeconds: 0.5,
+  },
+  ...{ farBytes: 20e6, farUploadBytes: 10e6, farConnections: 2 },
+  ...{ idle: 500, pushMs: 2_000, settleMs: 3_000 },
+};
+const SIZE = quick ? QUICK : FULL;
+/** Too many for the compiler to have done its part, enough for a p99. */
+const COLD_CONNECTIONS = 300;
 const HALF_TRIP_MS = 50;
 /** The cipher of the like-for-like rounds: the one that both ends do fastest. */
 const CIPHER = 'aes128-gcm@openssh.com';
 const REFERENCE = 'ssh -L';
+const PAIR: readonly Start[] = [startTunnel, startSsh];
 
 async function main(): Promise<void> {
+  const startedAt = performance.now();
   const generator = await startGenerator();
   const sshd = await startSshd({ config: ['LogLevel ERROR', 'MaxStartups 1000'] });
   const delay = await delayLine(sshd.port, HALF_TRIP_MS);
   const course: Course = { sshd, sshPort: sshd.port, targetPort: generator.said, cipher: CIPHER };
-  const far = { ...course, sshPort: delay.said };
   try {
-    if (wanted('near')) await tell('near', await race([startTunnel, startSsh], course, nearLoads(SIZE)));
-    if (wanted('defaults')) await tell('defaults', await race(peers(), asItComes(course), defaultLoads(SIZE)));
-    if (wanted('far')) await tell('far', await race([startTunnel, startSsh], far, farLoads(SIZE)));
-    if (wanted('memory')) await tell('memory', await compareMemory([startTunnel, startSsh], course, IDLE));
+    if (wanted('near')) await tell('near', await near(course));
+    if (wanted('defaults'))
+      await tell('defaults', await contest(peers(), asItComes(course), defaultLoads(SIZE), SIZE.rounds));
+    if (wanted('far'))
+      await tell('far', await contest(PAIR, { ...course, sshPort: delay.said }, farLoads(SIZE), SIZE.rounds));
+    if (wanted('memory')) await tell('memory', await compareMemory(PAIR, course, SIZE));
   } finally {
     await delay.stop();
     await sshd.stop();
     await generator.stop();
   }
+  process.stderr.write(`took ${((performance.now() - startedAt) / 1_000).toFixed(0)} s\n`);
+}
+
+async function near(course: Course): Promise<Series[]> {
+  const cold = await coldContest(PAIR, course, coldLoad(COLD_CONNECTIONS), SIZE.rounds);
+  return [...(await contest(PAIR, course, nearLoads(SIZE), SIZE.rounds)), ...cold];
 }
 
 function wanted(group: string): boolean {
@@ -72,34 +105,20 @@ function peers(): readonly Start[] {
     if (missing.length > 0) process.stderr.write(`left out, not installed: ${missing.join(', ')}\n`);
     return missing.length === 0;
   });
-  return [startTunnel, startSsh, ...installed.map(({ start }) => start), startTunnelSsh];
-}
-
-/** All contestants up at once, every measure in turn. */
-async function race(starts: readonly Start[], course: Course, measures: readonly Measure[]): Promise<Series[]> {
-  const contestants: Contestant[] = [];
-  try {
-    for (const start of starts) contestants.push(await start(course));
-    const series: Series[] = [];
-    for (const measure of measures) {
-      series.push(...(await compare(measure, contestants, server(course.sshd), SIZE.rounds)));
-      process.stderr.write(`${measure.columns[0]?.measure ?? ''}: done\n`);
-    }
-    return series;
-  } finally {
-    await Promise.all(contestants.map((one) => one.stop()));
-  }
-}
-
-function server(sshd: TestSshd): { pids(): Promise<readonly number[]> } {
-  return { pids: () => sshd.pids() };
+  return [...PAIR, ...installed.map(({ start }) => start), startTunnelSsh];
 }
 
 async function tell(group: string, series: readonly Series[]): Promise<void> {
   const names = [...new Set(series.flatMap(({ rounds }) => Object.keys(rounds)))];
   const table = renderTable(series, names, REFERENCE);
   process.stdout.write(`\n${group}\n\n${table}\n`);
-  if (write) await writeSection(group, table, group === 'near' ? barsOf(series, 'tunnel', REFERENCE) : undefined);
+  if (!write) return;
+  const facts = factsOf(series, 'tunnel', REFERENCE);
+  await writeSection(group, {
+    table,
+    facts,
+    ...(group === 'near' ? { bars: barsOf(series, 'tunnel', REFERENCE) } : {}),
+  });
 }
 
 await main();

@@ -1,6 +1,6 @@
 /** What one round of each measure is: bytes and times at the client's side of a port, by native clients (native.ts). */
 import { readFileSync } from 'node:fs';
-import { runClient } from './native.ts';
+import { runClient, startClient } from './native.ts';
 
 /** MB/s (10^6 bytes) of one download over `streams` connections at once. */
 export function download(port: number, bytes: number, streams = 1): Promise<number> {
@@ -11,14 +11,30 @@ export function upload(port: number, bytes: number, streams = 1): Promise<number
   return one('up', port, bytes, streams);
 }
 
-/** Microseconds from connect to the first byte echoed, one connection after the other. */
-export function firstByteUs(port: number, connections: number): Promise<number[]> {
-  return runClient('first', port, connections);
+/** Microseconds from connect to the first byte echoed, one connection after the other: so many, or as many as the time allows. */
+export function firstByteUs(port: number, connections: number, mostSeconds = 600): Promise<number[]> {
+  return runClient('first', port, connections, mostSeconds);
 }
 
-/** Microseconds from one byte sent to its echo, on one open connection. */
-export function pingPongUs(port: number, rounds: number): Promise<number[]> {
-  return runClient('ping', port, rounds);
+/** Microseconds from one byte sent to its echo, on one open connection: so many, or as many as the time allows. */
+export function pingPongUs(port: number, rounds: number, mostSeconds = 600): Promise<number[]> {
+  return runClient('ping', port, rounds, mostSeconds);
+}
+
+/** The same while another connection moves bytes at full speed from before the first ping until after the last. */
+export async function pingPongBesideUs(
+  load: 'push' | 'pull',
+  streams: number,
+  port: number,
+  rounds: number,
+  mostSeconds: number,
+): Promise<number[]> {
+  const moving = await startClient(load, port, streams);
+  try {
+    return await pingPongUs(port, rounds, mostSeconds);
+  } finally {
+    await moving.stop();
+  }
 }
 
 /** Connections a second: each opens, has 1 KiB echoed, and closes; `workers` at once. */

@@ -8,9 +8,11 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** A running program that said one line, its port or its finding. */
+/** A running program that said one line: its port, or what it found. */
 export interface Native {
+  /** The first number of it. */
   readonly said: number;
+  readonly numbers: readonly number[];
   stop(): Promise<void>;
 }
 
@@ -30,8 +32,12 @@ export function delayLine(targetPort: number, delayMs: number): Promise<Native> 
   return start('delay', [targetPort, delayMs]);
 }
 
-/** A client that stays (`idle`, `busy`, `slow`); `said` is what it found when all its connections were open. */
-export function startClient(what: 'idle' | 'slow' | 'busy', port: number, count: number): Promise<Native> {
+/** A client that stays until it is stopped; it says what it found when all its connections were open. */
+export function startClient(
+  what: 'idle' | 'busy' | 'slow' | 'push' | 'pull',
+  port: number,
+  count: number,
+): Promise<Native> {
   return start('client', [what, port, count]);
 }
 
@@ -45,21 +51,21 @@ export async function runClient(what: string, port: number, ...numbers: readonly
 async function start(name: Name, words: readonly (string | number)[]): Promise<Native> {
   const child = spawn(program(name), words.map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
-  const said = await firstLine(child, name);
+  const numbers = await firstLine(child, name);
   const stop = async (): Promise<void> => {
     child.stdin.end();
     await ended;
   };
-  return { said, stop };
+  return { said: numbers[0] ?? NaN, numbers, stop };
 }
 
-async function firstLine(child: ChildProcess, name: Name): Promise<number> {
+async function firstLine(child: ChildProcess, name: Name): Promise<number[]> {
   const line = await Promise.race([
     new Promise<Buffer>((resolve) => child.stdout?.once('data', resolve)),
     once(child, 'exit').then(() => undefined),
   ]);
   if (line === undefined) throw new Error(`The ${name} ended before it said anything`);
-  return Number(line.toString());
+  return line.toString().trimEnd().split(' ').map(Number);
 }
 
 /** The path of a program, compiled for this run. */

@@ -4,13 +4,24 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
+import { renderAims, type Findings } from './aims.ts';
 import { renderChart } from './chart.ts';
-import type { Bar } from './report.ts';
+import type { Bar, Facts } from './report.ts';
 
 interface Run {
   readonly machine: string;
   readonly sections: Readonly<Record<string, string>>;
+  /** What the aims are held to. */
+  readonly facts?: Findings;
   readonly bars: readonly Bar[];
+}
+
+/** What a bench found for its section. */
+export interface Found {
+  readonly table: string;
+  readonly facts?: Facts;
+  /** In place of the chart's. */
+  readonly bars?: readonly Bar[];
 }
 
 const FOLDER = 'docs';
@@ -19,11 +30,16 @@ const FOLDER = 'docs';
 const SECTIONS: Readonly<Record<string, { readonly title: string; readonly about: string }>> = {
   near: {
     title: 'The same cipher',
-    about: 'aes128-gcm on both sides, everything on one machine: the like-for-like comparison.',
+    about:
+      'aes128-gcm on both sides, everything on one machine: the like-for-like comparison. Connections one after the other: the first 300 of a fresh process, in which most of ' +
+      'p99 is Node’s compiler; and warm, which is 2,000 in each round after 3,000 that do not count. Beside a full upload or download: one byte to and fro on an open connection, again and ' +
+      'again, while another connection moves bytes as fast as they go.',
   },
   defaults: {
     title: 'Defaults',
-    about: 'Each program as it comes. OpenSSH before 10 prefers chacha20-poly1305, which costs both ends more.',
+    about:
+      'Each program as it comes. OpenSSH before 10 prefers chacha20-poly1305, which costs both ends more. Connections one after the other are as many as 3 s allow and 2,000 at the most, after a warm-up of ' +
+      'as long: a program that leaves Nagle’s algorithm on needs 44 ms for each.',
   },
   far: {
     title: 'A long link',
@@ -34,24 +50,33 @@ const SECTIONS: Readonly<Record<string, { readonly title: string; readonly about
   memory: {
     title: 'Memory',
     about:
-      'Resident memory of the client; one repetition. `tunnel` is one process for all tunnels, `ssh` one for each.',
+      'Resident memory of the client, a fresh process for each load; one repetition. `tunnel` is one process for all tunnels, `ssh` one for each. The time to open connections, one after the ' +
+      'other, grows with their square: sshd looks at each of them at every event (docs/decisions/0017 has what several connections give).',
   },
   kinds: { title: 'Other kinds of forward', about: 'Each beside the tool that people use for it today.' },
-  start: { title: 'Start', about: 'Milliseconds from the launch of a command.' },
+  start: {
+    title: 'Start',
+    about:
+      'Milliseconds from the launch of a command to its end, beside Node with an empty script; then from the launch to the first byte through the tunnel. docs/decisions/0009 says what they are made of.',
+  },
   levers: {
     title: 'What each lever gives',
-    about: 'One lever of the data path switched off at a time; ratios to everything on, in the same run.',
+    about:
+      'What the program does to move bytes faster (docs/decisions/0006), one thing at a time replaced by what there would be without it (test/bench/without), and measured with the loads that it is for: all at once up, taking ' +
+      'turns. The ratio is to everything on, in the same run: “worse” says that the lever earns its place there. Not here, since there is no plain form of them to put in their place: no error made ' +
+      'for nobody and no address asked for nobody in a new connection, and events that no client of the control socket wants; 0006 has their figures.',
   },
 };
 
-/** Puts a section into the page, for the major of Node that runs this. `bars`, where given, replace the chart's. */
-export async function writeSection(key: string, table: string, bars?: readonly Bar[]): Promise<void> {
+/** Puts a section into the page, for the major of Node that runs this. */
+export async function writeSection(key: string, { table, facts, bars }: Found): Promise<void> {
   const runs = await readRuns();
   const major = process.versions.node.split('.')[0] ?? '';
   const before = runs[major];
   runs[major] = {
     machine: machine(),
     sections: { ...before?.sections, [key]: table },
+    facts: { ...before?.facts, ...(facts === undefined ? {} : { [key]: facts }) },
     bars: bars ?? before?.bars ?? [],
   };
   await writeFile(`${FOLDER}/performance.json`, `${JSON.stringify(runs, undefined, 2)}\n`);
@@ -83,7 +108,17 @@ function render(runs: Readonly<Record<string, Run>>): string {
     });
     return tables.length === 0 ? [] : [`## ${title}`, about, ...tables];
   });
-  return `${[...head(machines), ...sections].join('\n\n')}\n`;
+  return `${[...head(machines), ...aims(runs), ...sections].join('\n\n')}\n`;
+}
+
+function aims(runs: Readonly<Record<string, Run>>): string[] {
+  const table = renderAims(Object.fromEntries(Object.entries(runs).map(([major, { facts = {} }]) => [major, facts])));
+  if (table === undefined) return [];
+  return [
+    '## Aims',
+    'Ratios to `ssh` of the same run where no unit stands; the tables below have the figures with their spread.',
+    table,
+  ];
 }
 
 function head(machines: readonly string[]): string[] {
@@ -93,6 +128,8 @@ function head(machines: readonly string[]): string[] {
     'Every program is up at once and they take turns, the order reversed every other round, after one round that does not count. A figure is the median of its rounds, with the ' +
       'lowest and the highest. Client, sshd, source and sink share one machine: read the ratios, which are of one run, rather than the MB/s, which are the ' +
       'machine’s. A difference under 10 % is not called one. Source, sink and clients are native and copy nothing in user space (test/bench/native).',
+    'Each section has a table for each Node that was measured: the same program, the same server. “Better” and “worse” are from the side of `tunnel` (or of the peer that the column names): ' +
+      'a ratio of a rate over 1 is better, one of a time, of CPU or of memory under 1.',
     machines.join('\n'),
     '![How many times better than ssh -L with the same cipher](performance.svg)',
   ];

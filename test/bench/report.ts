@@ -13,6 +13,9 @@ export interface Bar {
   readonly better: number;
 }
 
+/** What was found of one contestant: by measure, the median and its ratio to the reference; null where there is none. */
+export type Facts = Readonly<Record<string, { readonly value: number; readonly ratio: number | null }>>;
+
 /** Differences under this share of the value are noise on a shared machine, and are not called a difference. */
 export const NOISE = 0.1;
 
@@ -31,6 +34,15 @@ export function renderTable(series: readonly Series[], contestants: readonly str
 /** A Markdown table. */
 export function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+export function factsOf(series: readonly Series[], name: string, reference: string): Facts {
+  return Object.fromEntries(
+    series.map((one) => {
+      const ratio = ratioOf(one, name, reference);
+      return [one.measure, { value: median(one.rounds[name] ?? []), ratio: Number.isFinite(ratio) ? ratio : null }];
+    }),
+  );
 }
 
 export function barsOf(series: readonly Series[], name: string, reference: string): Bar[] {
@@ -66,7 +78,7 @@ function ratioOf({ rounds }: Series, name: string, reference: string): number {
 
 function verdict(one: Series, name: string, reference: string): string {
   const ratio = ratioOf(one, name, reference);
-  if (Number.isNaN(ratio)) return '–';
+  if (!Number.isFinite(ratio)) return '–';
   if (Math.abs(ratio - 1) < NOISE) return `${ratio.toFixed(2)}, no difference`;
   return `${ratio.toFixed(2)}, ${ratio > 1 === one.more ? 'better' : 'worse'}`;
 }

@@ -1,13 +1,15 @@
 /*
  * The clients of a measurement; see generator.c for what they ask for.
  *   client down PORT BYTES STREAMS     client up PORT BYTES STREAMS      MB/s (10^6 bytes) over so many connections at once
- *   client first PORT COUNT            microseconds from connect to the first byte echoed, one connection after the other
- *   client ping PORT COUNT             microseconds from one byte sent to its echo, on one open connection
+ *   client first PORT COUNT [SECONDS]  microseconds from connect to the first byte echoed, one connection after the other; ends early after so long
+ *   client ping PORT COUNT [SECONDS]   microseconds from one byte sent to its echo, on one open connection; ends early after so long
  *   client rate PORT COUNT WORKERS     connections a second, each with 1 KiB echoed, so many at once
- *   client idle PORT COUNT             opens them with one echo each, prints the seconds it took, holds them until its input ends
+ *   client idle PORT COUNT             opens them with one echo each, prints the seconds it took and how many had none, holds them until its input ends
  *   client busy PORT STREAMS           sends 1 KiB on each and waits for it to come back, over and over, until its input ends; prints a line once
  *                                      all are open, and at the end how many came back
  *   client slow PORT STREAMS           pushes at full speed into slow sinks until its input ends; prints a line once all are open
+ *   client push PORT STREAMS           the same into quick sinks
+ *   client pull PORT STREAMS           the same the other way
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -40,13 +42,20 @@ static double now_us(void) {
   return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
 }
 
-static int open_one(const char *wish) {
+/* -1 where nobody takes the connection. */
+static int try_one(const char *wish) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
   if (fd < 0) fail("socket");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
-  if (send(fd, wish, strlen(wish), MSG_NOSIGNAL) < 0) fail("send");
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, wish, strlen(wish), MSG_NOSIGNAL) > 0) return fd;
+  close(fd);
+  return -1;
+}
+
+static int open_one(const char *wish) {
+  int fd = try_one(wish);
+  if (fd < 0) fail("connect");
   return fd;
 }
 
@@ -106,8 +115,8 @@ static void transfer(int up, long bytes, int streams) {
   printf("%.3f\n", share * (double)streams / (now_us() - started));
 }
 
-static void first(int count) {
-  while (count-- > 0) {
+static void first(int count, double ends) {
+  while (count-- > 0 && now_us() < ends) {
     double started = now_us();
     int fd = open_one("echo\nx");
     await_bytes(fd, 1);
@@ -116,10 +125,10 @@ static void first(int count) {
   }
 }
 
-static void ping(int count) {
+static void ping(int count, double ends) {
   int fd = open_one("echo\nx");
   await_bytes(fd, 1);
-  while (count-- > 0) {
+  while (count-- > 0 && now_us() < ends) {
     double started = now_us();
     if (send(fd, "y", 1, MSG_NOSIGNAL) != 1) fail("send");
     await_bytes(fd, 1);
@@ -157,29 +166,27 @@ static void rate(int count, int workers) {
   printf("%.1f\n", count / ((now_us() - started) / 1e6));
 }
 
-static void say_and_wait(double value) {
+static void idle(int count) {
+  double started = now_us();
+  int refused = 0;
   char byte;
-  printf("%.3f\n", value);
+  for (int index = 0; index < count; index += 1) {
+    int fd = try_one("echo\nx");
+    if (fd < 0 || recv(fd, &byte, 1, 0) != 1) refused += 1;
+  }
+  printf("%.3f %d\n", (now_us() - started) / 1e6, refused);
   fflush(stdout);
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }
 }
 
-static void idle(int count) {
-  double started = now_us();
-  for (int index = 0; index < count; index += 1) {
-    sockets[index] = open_one("echo\nx");
-    await_bytes(sockets[index], 1);
-  }
-  say_and_wait((now_us() - started) / 1e6);
-}
-
-static void slow(int streams) {
+/* Without an end. */
+static void pour(const char *wish, int up, int streams) {
   for (int index = 0; index < streams; index += 1) {
-    sockets[index] = open_one("slow\n");
+    sockets[index] = open_one(wish);
     left_of[index] = 1L << 40;
     fcntl(sockets[index], F_SETFL, O_NONBLOCK);
-    watch(index, EPOLL_CTL_ADD, EPOLLOUT);
+    watch(index, EPOLL_CTL_ADD, up ? EPOLLOUT : EPOLLIN);
   }
   printf("%d\n", streams);
   fflush(stdout);
@@ -190,7 +197,7 @@ static void slow(int streams) {
     int count = epoll_wait(poller, events, 64, -1);
     for (int each = 0; each < count; each += 1) {
       if (events[each].data.u32 == MOST) return;
-      move(events[each].data.u32, 1);
+      move(events[each].data.u32, up);
     }
   }
 }
@@ -234,6 +241,7 @@ static void busy(int streams) {
 int main(int words, char **word) {
   if (words < 4) return fputs("client WHAT PORT NUMBER [NUMBER]\n", stderr), 2;
   long number = atol(word[3]), second = words > 4 ? atol(word[4]) : 1;
+  double ends = now_us() + 1e6 * (words > 4 ? atof(word[4]) : 3600);
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -244,12 +252,14 @@ int main(int words, char **word) {
   if (memory < 0 || ftruncate(memory, PIECE) < 0) fail("memfd");
   if (!strcmp(word[1], "down")) transfer(0, number, second);
   else if (!strcmp(word[1], "up")) transfer(1, number, second);
-  else if (!strcmp(word[1], "first")) first(number);
-  else if (!strcmp(word[1], "ping")) ping(number);
+  else if (!strcmp(word[1], "first")) first(number, ends);
+  else if (!strcmp(word[1], "ping")) ping(number, ends);
   else if (!strcmp(word[1], "rate")) rate(number, second);
   else if (!strcmp(word[1], "idle")) idle(number);
   else if (!strcmp(word[1], "busy")) busy(number);
-  else if (!strcmp(word[1], "slow")) slow(number);
+  else if (!strcmp(word[1], "slow")) pour("slow\n", 1, number);
+  else if (!strcmp(word[1], "push")) pour("up 1099511627776\n", 1, number);
+  else if (!strcmp(word[1], "pull")) pour("down 1099511627776\n", 0, number);
   else return fprintf(stderr, "client cannot %s\n", word[1]), 2;
   return 0;
 }

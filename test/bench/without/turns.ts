@@ -1,0 +1,18 @@
+/** Sources read on at once, whoever else waits. */
+import type { Reading } from '../../../src/forward/read-turns.ts';
+
+export { TURN_BYTES, type Reading } from '../../../src/forward/read-turns.ts';
+
+const waiting = new Set<Reading>();
+
+/** After the caller's own `pause`, and before libuv looks at anybody else. */
+export function awaitTurn(source: Reading): void {
+  waiting.add(source);
+  process.nextTick(() => {
+    if (waiting.delete(source)) source.readOn();
+  });
+}
+
+export function forgetTurn(source: Reading): void {
+  waiting.delete(source);
+}
