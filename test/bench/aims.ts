@@ -51,7 +51,7 @@ const MEMORY: readonly Row[] = [
 ];
 /** Milliseconds on top of Node's own. */
 const VERBS: readonly Row[] = ['status', 'list', '--help', '--version', 'completion'].map((verb) => [
-  `${verb}, above Node’s own start`,
+  verb,
   'most',
   15,
   15,
@@ -63,7 +63,7 @@ const AIMS: readonly Aim[] = [
   ...aims('far', 'ratio', FAR, (measure) => `${measure}, 100 ms`),
   ...aims('start', 'ratio', START, (measure) => `${measure}: to first byte`),
   ...aims('memory', 'value', MEMORY, (measure) => `${measure}${measure.endsWith('refused') ? '' : ' (MB)'}`),
-  ...aims('start', 'value', VERBS, (measure) => `${measure} (ms)`),
+  ...aims('start', 'value', VERBS, (verb) => `${verb}: above Node’s own start (ms)`),
 ];
 
 /** What each section of a run found, by section and measure. */

@@ -26,8 +26,12 @@ export function renderLevers(levers: readonly string[], found: readonly LeverSer
   const idle = measured.filter(
     (lever) => !found.some(({ series }) => series.some((one) => differs(one, lever, allOn))),
   );
-  const told = idle.length === 0 ? 'all make a difference' : `no difference without: ${idle.join(', ')}`;
-  return [...tables, `Of the levers, ${told} of ${NOISE * 100} % in one of their loads.`].join('\n\n');
+  const most = `${NOISE * 100} %`;
+  const told =
+    idle.length === 0
+      ? `Each lever makes a difference of ${most} or more in one of its loads.`
+      : `No difference of ${most} in any of their loads: ${idle.join(', ')}.`;
+  return [...tables, told].join('\n\n');
 }
 
 function rowOf(lever: string, { series }: LeverSeries, allOn: string): string[][] {

@@ -51,7 +51,7 @@ const QUICK: Size & MemorySize = {
     besideSeconds: 0.5,
   },
   ...{ farBytes: 20e6, farUploadBytes: 10e6, farConnections: 2 },
-  ...{ idle: 500, pushMs: 2_000, settleMs: 3_000 },
+  ...{ idle: 500, pushMs: 1_500, settleMs: 2_500 },
 };
 const SIZE = quick ? QUICK : FULL;
 /** Too many for the compiler to have done its part, enough for a p99. */

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:start`: how long commands take that do little, and from a command to the first byte through its tunnel,
- * beside Node's own start and `ssh`. Everything in turn, the order reversed every other round, after one that does not count.
+ * `npm run bench:start [-- --quick] [--write]`: how long commands take that do little, and from a command to the first byte through its tunnel,
+ * beside Node's own start and `ssh`. `--write` puts the figures into docs/performance.md. Everything in turn, the order reversed every other round, after one that does not count.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,7 +9,8 @@ import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { tempHome, viaSshd, type TempHome } from '../support/temp-home.ts';
-import { markdown, median, short } from './report.ts';
+import { writeSection } from './page.ts';
+import { markdown, median, short, type Facts } from './report.ts';
 
 const ROUNDS = process.argv.includes('--quick') ? 7 : 25;
 /** A supervisor logs in to one server no oftener, and would wait. */
@@ -138,6 +139,15 @@ function table(times: ReadonlyMap<string, readonly number[]>, reference: string,
   return markdown(['command', 'ms', against === 'above' ? `above ${reference}` : `/ ${reference}`], rows);
 }
 
+/** Both ways to hold a command to the reference: milliseconds above it, and the ratio. */
+function factsOf(times: ReadonlyMap<string, readonly number[]>, reference: string): Facts {
+  const base = median(times.get(reference) ?? []);
+  const rivals = [...times].filter(([name]) => name !== reference);
+  return Object.fromEntries(
+    rivals.map(([name, all]) => [name, { value: median(all) - base, ratio: median(all) / base }]),
+  );
+}
+
 async function main(): Promise<void> {
   const echo = createServer((socket) => socket.on('error', () => socket.destroy()).pipe(socket)).listen(0, '127.0.0.1');
   await once(echo, 'listening');
@@ -154,9 +164,8 @@ async function main(): Promise<void> {
   );
   const verbs: Row[] = [
     command('node', EMPTY, home),
-    ...[['status'], ['list'], ['--help'], ['--version'], ['__complete', '--', 'up', 'b']].map((words) =>
-      command(words.join(' '), ['bin/tunnel.js', ...words], home),
-    ),
+    ...['status', 'list', '--help', '--version'].map((word) => command(word, ['bin/tunnel.js', word], home)),
+    command('completion', ['bin/tunnel.js', '__complete', '--', 'up', 'b'], home),
   ];
   const forwards: Row[] = [
     sshForward(sshd, sshPort, target),
@@ -185,9 +194,19 @@ async function main(): Promise<void> {
   ];
   try {
     await tunnel('up', 'bench');
-    process.stdout.write(`${table(await measured(verbs), 'node', 'above')}\n\n`);
-    process.stdout.write(`${table(await measured(forwards), 'ssh -f -N -L', 'ratio')}\n\n`);
-    process.stdout.write(`${table(await measured(demand), 'ssh -W', 'ratio')}\n`);
+    const tables: string[] = [];
+    let facts: Facts = {};
+    for (const { rows, reference, against } of [
+      { rows: verbs, reference: 'node', against: 'above' },
+      { rows: forwards, reference: 'ssh -f -N -L', against: 'ratio' },
+      { rows: demand, reference: 'ssh -W', against: 'ratio' },
+    ] as const) {
+      const times = await measured(rows);
+      tables.push(table(times, reference, against));
+      process.stdout.write(`${tables.at(-1) ?? ''}\n\n`);
+      facts = { ...facts, ...factsOf(times, reference) };
+    }
+    if (process.argv.includes('--write')) await writeSection('start', { table: tables.join('\n\n'), facts });
   } finally {
     await tunnel('daemon', 'stop');
     echo.close();
