@@ -50,11 +50,11 @@ const QUICK: Size & MemorySize = {
     inARowSeconds: 0.7,
     besideSeconds: 0.5,
   },
-  ...{ farBytes: 20e6, farUploadBytes: 10e6, farConnections: 2 },
-  ...{ idle: 500, pushMs: 1_500, settleMs: 2_500 },
+  ...{ farBytes: 15e6, farUploadBytes: 10e6, farConnections: 2 },
+  ...{ idle: 500, pushMs: 1_500, settleMs: 2_000 },
 };
 const SIZE = quick ? QUICK : FULL;
-/** Too many for the compiler to have done its part, enough for a p99. */
+/** Too few for the compiler to have done its part, enough for a p99. */
 const COLD_CONNECTIONS = 300;
 const HALF_TRIP_MS = 50;
 /** The cipher of the like-for-like rounds: the one that both ends do fastest. */
