@@ -89,15 +89,21 @@ function sshWords({ sshd, sshPort, targetPort, cipher }: Course, port: number): 
   ];
 }
 
-function spawnQuiet(program: string, words: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
+export function spawnQuiet(
+  program: string,
+  words: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): ChildProcess {
   return spawn(program, words, { env, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-async function contestant(
+/** A program that was just started, once it is ready. @throws Error where that takes more than 20 s; it is stopped then */
+export async function contestant(
   name: string,
   port: number,
   child: ChildProcess,
   cleanUp: () => Promise<void> = () => Promise.resolve(),
+  isReady: (port: number) => Promise<unknown> = (at) => firstByteUs(at, 1),
 ): Promise<Contestant> {
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} did not start`);
@@ -107,6 +113,11 @@ async function contestant(
     await exited;
     await cleanUp();
   };
-  await eventually(() => firstByteUs(port, 1), { withinMs: 20_000, what: `${name} on port ${port}` });
+  try {
+    await eventually(() => isReady(port), { withinMs: 20_000, what: `${name} on port ${port}` });
+  } catch (cause) {
+    await stop();
+    throw new Error(`${name} was not ready on port ${port} within 20 s`, { cause });
+  }
   return { name, port, pids: async () => [pid, ...(await descendants(pid))], stop };
 }

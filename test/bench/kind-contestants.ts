@@ -1,10 +1,8 @@
 /** `tunnel` and what it is compared with, for each kind of forward beside the local one. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { connect } from 'node:net';
-import { eventually } from '../support/eventually.ts';
-import { descendants, freePort } from '../support/sshd.ts';
+import { freePort } from '../support/sshd.ts';
 import { tempHome, viaSshd } from '../support/temp-home.ts';
-import type { Contestant, Course } from './contestants.ts';
+import { contestant, spawnQuiet, type Contestant, type Course } from './contestants.ts';
 import { datagramPingUs } from './datagrams.ts';
 
 export type Kind = 'relay' | 'udp' | 'remote' | 'remote-socks' | 'socks' | 'trigger';
@@ -29,8 +27,8 @@ export async function tunnelOf(kind: Kind, { sshd, sshPort, targetPort, cipher }
   const limits = 'limits: { connections: 10000, perClient: 10000 }\n';
   await home.profile('bench', `${via}${limits}forwards:\n  - ${forward}\n`);
   const words = ['bin/tunnel.js', 'up', 'bench', '--foreground', '--quiet'];
-  const child = start(process.execPath, words, home.env);
-  return running('tunnel', port, child, () => home.remove(), kind === 'udp' ? echoes : listens);
+  const child = spawnQuiet(process.execPath, words, home.env);
+  return contestant('tunnel', port, child, () => home.remove(), kind === 'udp' ? echoes : listens);
 }
 
 /** What `ssh` has for the kind, by the same login and cipher: it knows no triggers, but leads to the same target. */
@@ -49,7 +47,7 @@ export async function sshOf(
     ...['-o', `UserKnownHostsFile=${sshd.knownHostsFile}`, '-o', 'BatchMode=yes'],
     ...[...flag, '-p', String(sshPort), `${sshd.user}@127.0.0.1`],
   ];
-  return running(`ssh ${flag[0] ?? ''}`, port, start('ssh', words));
+  return contestant(`ssh ${flag[0] ?? ''}`, port, spawnQuiet('ssh', words), undefined, listens);
 }
 
 /** The target itself, with nothing between. */
@@ -66,37 +64,20 @@ export function plain(name: 'plain TCP' | 'plain UDP', { targetPort }: Course): 
 export async function socat({ targetPort }: Course): Promise<Contestant> {
   const port = await freePort();
   const listen = `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=1024`;
-  return running('socat', port, start('socat', [listen, `TCP:127.0.0.1:${targetPort},nodelay`]));
+  return contestant(
+    'socat',
+    port,
+    spawnQuiet('socat', [listen, `TCP:127.0.0.1:${targetPort},nodelay`]),
+    undefined,
+    listens,
+  );
 }
 
 /** One process a client: `socat UDP-LISTEN,fork`. Nobody tells it that a client is gone, so each ends after a second without a datagram. */
 export async function socatUdp({ targetPort }: Course): Promise<Contestant> {
   const port = await freePort();
-  const child = start('socat', ['-T1', `UDP-LISTEN:${port},bind=127.0.0.1,fork`, `UDP:127.0.0.1:${targetPort}`]);
-  return running('socat', port, child, undefined, echoes);
-}
-
-function start(program: string, words: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
-  return spawn(program, words, { env, stdio: ['ignore', 'ignore', 'inherit'] });
-}
-
-async function running(
-  name: string,
-  port: number,
-  child: ChildProcess,
-  cleanUp: () => Promise<void> = () => Promise.resolve(),
-  isReady: (port: number) => Promise<boolean> = listens,
-): Promise<Contestant> {
-  const { pid } = child;
-  if (pid === undefined) throw new Error(`${name} did not start`);
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  await eventually(() => isReady(port), { withinMs: 20_000, what: `${name} on port ${port}` });
-  const stop = async (): Promise<void> => {
-    child.kill('SIGTERM');
-    await exited;
-    await cleanUp();
-  };
-  return { name, port, pids: async () => [pid, ...(await descendants(pid))], stop };
+  const child = spawnQuiet('socat', ['-T1', `UDP-LISTEN:${port},bind=127.0.0.1,fork`, `UDP:127.0.0.1:${targetPort}`]);
+  return contestant('socat', port, child, undefined, echoes);
 }
 
 function listens(port: number): Promise<boolean> {
