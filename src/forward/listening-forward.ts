@@ -14,6 +14,7 @@ import { HealthWatch } from './health-watch.ts';
 import { LinkNeed } from './link-need.ts';
 import { listen, type Listener } from './listener.ts';
 import type { Route } from './route.ts';
+import { wideReadsAreKnown } from './wide-reads.ts';
 
 /** RFC 4254 section 7.2 wants an address; a unix socket's peer has none. The values OpenSSH sends in its place. */
 const NO_ADDRESS = { address: '127.0.0.1', port: 65_535 };
@@ -87,6 +88,7 @@ export class ListeningForward implements Forward {
   }
 
   start(): Promise<void> {
+    if (!wideReadsAreKnown) this.#context.onNote('info', 'Another Node than 20 to 24: uploads cost more');
     return this.#binding.start();
   }
 

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 
 /** One read of a socket that has much to say: a quarter as many system calls as Node's own 64 KiB, and no memory for each. */
 const WIDE_BYTES = 256 * 1024;
@@ -25,6 +25,9 @@ export function readWide(socket: Socket, take: (chunk: Buffer) => void): boolean
   handle.useUserBuffer(memory);
   return true;
 }
+
+/** Whether this Node keeps `onread` where `readWide` looks for it. */
+export const wideReadsAreKnown: boolean = slotsOf(new Socket()) !== undefined;
 
 interface Slots {
   readonly buffer: symbol;

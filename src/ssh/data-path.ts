@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream';
+import { queuesAreKnown } from './compat/channel-memory.ts';
 import { windowsAreKnown } from './compat/channel-window.ts';
 import { buildInSlab } from './compat/packet-slab.ts';
 import type { Protocol } from './compat/protocol.ts';
 import { guardReads } from './compat/read-guard.ts';
-import { gatherSplitPackets } from './compat/split-packets.ts';
+import { gatherSplitPackets, splitPacketsAreKnown } from './compat/split-packets.ts';
 import { pooledReadsOf, type PooledReads } from './pooled-reads.ts';
 import { ReadPool } from './read-pool.ts';
 import { SlabPool } from './slab-pool.ts';
@@ -42,6 +43,7 @@ export class DataPath {
    */
   prepare(protocol: object, stream: Duplex): string[] {
     const notes = windowsAreKnown ? [] : ['another ssh2 than 1.17.0: receive windows do not grow'];
+    if (!queuesAreKnown) notes.push('another Node than 20 to 24: clients that do not read cost more memory');
     if (this.levers.slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
       notes.push('another ssh2 than 1.17.0: uploads cost more');
     return notes;
@@ -60,6 +62,7 @@ export class DataPath {
       notes.push('another ssh2 than 1.17.0: downloads cost more');
       return undefined;
     }
+    if (!splitPacketsAreKnown(protocol)) notes.push('another ssh2 than 1.17.0: downloads cost a little more');
     reads.reuse(
       guard,
       gatherSplitPackets(protocol, () => pool.takeSplit()),

@@ -11,7 +11,7 @@ import { hearFarewell } from './compat/farewell.ts';
 import { gatherIdentification } from './compat/identification.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
-import { protocolOf, type Protocol } from './compat/protocol.ts';
+import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
 import { guardWindows } from './compat/window-guard.ts';
 import type { DataPath } from './data-path.ts';
@@ -178,7 +178,8 @@ export class HopConnection {
       sendOfferedKeys(protocol);
       hearFarewell(protocol, (farewell) => this.#end(farewell));
       gatherIdentification(protocol);
-      guardWindows(this.client, protocol);
+      if (!guardWindows(this.client, protocol))
+        this.notes.push('another ssh2 than 1.17.0: the server is not held to its windows');
       limitAnswers(protocol, this.stream);
       const onSettled = (settled: Settled): void => this.#judge(settled);
       const screen = (payload: Buffer): Buffer => this.#screen.read(payload, this.#stage);
@@ -263,7 +264,7 @@ export class HopConnection {
 
   #exchanged(negotiated: NegotiatedAlgorithms): void {
     if (this.#phase === 'login' || this.#phase === 'up' || this.#ended) return; // a rekey
-    this.#judge(settledOf(negotiated, this.protocol._strictMode === true)); // where nobody saw it earlier
+    this.#judge(settledOf(negotiated, isStrict(this.protocol))); // where nobody saw it earlier
     const settled = this.#settled;
     if (settled === undefined || this.#isOver()) return;
     this.#compression = negotiated.cs.compress;

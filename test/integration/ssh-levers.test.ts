@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import ssh2, { type Client } from 'ssh2';
 import type { ChannelSink } from '../../src/link/transport.ts';
 import { TunnelError } from '../../src/model/failure.ts';
+import { wideReadsAreKnown } from '../../src/forward/wide-reads.ts';
+import { boundQueues, queuesAreKnown } from '../../src/ssh/compat/channel-memory.ts';
 import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
@@ -12,9 +14,10 @@ import { protocolOf } from '../../src/ssh/compat/protocol.ts';
 import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
 import { CHACHA20 } from '../support/chacha20.ts';
 import { guardReads } from '../../src/ssh/compat/read-guard.ts';
-import { gatherSplitPackets, LONGEST_PACKET } from '../../src/ssh/compat/split-packets.ts';
+import { gatherSplitPackets, LONGEST_PACKET, splitPacketsAreKnown } from '../../src/ssh/compat/split-packets.ts';
+import { guardWindows } from '../../src/ssh/compat/window-guard.ts';
 import { createDial } from '../../src/ssh/dial.ts';
-import type { Levers } from '../../src/ssh/data-path.ts';
+import { DataPath, type Levers } from '../../src/ssh/data-path.ts';
 import { READ_BYTES } from '../../src/ssh/read-pool.ts';
 import { SlabPool } from '../../src/ssh/slab-pool.ts';
 import { WindowBudget, WindowGrowth } from '../../src/ssh/window-growth.ts';
@@ -66,7 +69,19 @@ test('another ssh2 is left as it is, and a person is told', () => {
   expect(packetLayout({ allocPacket: () => Buffer.alloc(64), _instance: {} })).toBeUndefined();
   expect(packetLayout(undefined)).toBeUndefined();
   expect(windowKeeper(new PassThrough(), new WindowGrowth(new WindowBudget()))).toBeUndefined();
-  expect(windowsAreKnown).toBe(true);
+  expect(boundQueues({ readableHighWaterMark: 2, writableHighWaterMark: 2 } as PassThrough, 1)).toBe(false);
+  expect(guardWindows(new PassThrough() as never, { _handlers: {} } as never)).toBe(false);
+  expect(splitPacketsAreKnown({ _decipher: { _instance: {}, _packet: null } } as never)).toBe(false);
+});
+
+test('this ssh2 and this Node are as they are known to be', async () => {
+  await using server = await startScriptedServer();
+  const client = await readyClient(server.port, 'aes128-gcm@openssh.com');
+  const protocol = protocolOf(client);
+
+  expect([windowsAreKnown, queuesAreKnown, wideReadsAreKnown]).toEqual([true, true, true]);
+  expect([guardWindows(client, protocol), splitPacketsAreKnown(protocol)]).toEqual([true, true]);
+  expect(new DataPath().prepare(protocol, new PassThrough())).toEqual([]);
 });
 
 test('a guard knows which messages leave nothing behind in ssh2, and mistrusts the others', async () => {

@@ -4,10 +4,11 @@ import { BASE_WINDOW_BYTES, type WindowGrowth } from '../window-growth.ts';
 
 const internals: unknown = createRequire(import.meta.url)('ssh2/lib/Channel.js');
 
-/** Whether this ssh2 gives windows as we know it to; else they are left to it. */
+/** Whether this ssh2 gives windows as we know it to, and its channels keep theirs where we look; else they are left to it. */
 export const windowsAreKnown: boolean =
   member(internals, 'MAX_WINDOW') === BASE_WINDOW_BYTES &&
-  member(internals, 'WINDOW_THRESHOLD') === BASE_WINDOW_BYTES / 2;
+  member(internals, 'WINDOW_THRESHOLD') === BASE_WINDOW_BYTES / 2 &&
+  sampleIsWindowed(member(internals, 'Channel'));
 
 /** What of an ssh2 channel is used here. */
 interface WindowedChannel {
@@ -52,6 +53,15 @@ function isWindowed(channel: object): channel is WindowedChannel & Duplex {
     typeof member(outgoing, 'state') === 'string' &&
     typeof member(protocol, 'channelWindowAdjust') === 'function'
   );
+}
+
+/** A channel of nobody, made as ssh2 makes them. */
+function sampleIsWindowed(made: unknown): boolean {
+  if (typeof made !== 'function') return false;
+  const client = { _protocol: { channelWindowAdjust: () => undefined } };
+  const side = { id: 0, window: 0, packetSize: 0, state: 'open' };
+  const channel: unknown = Reflect.construct(made, [client, { type: 'direct-tcpip', incoming: side, outgoing: side }]);
+  return typeof channel === 'object' && channel !== null && isWindowed(channel);
 }
 
 function member(value: unknown, name: string): unknown {

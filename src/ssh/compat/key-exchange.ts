@@ -3,7 +3,7 @@ import { HYBRID_KEX, HybridExchange } from './hybrid-exchange.ts';
 import type { MlKem } from './ml-kem.ts';
 import { ProtocolBreach } from '../message-screen.ts';
 import { exchangeInside, type Exchange, type OfferLists } from './exchange-inside.ts';
-import type { Protocol } from './protocol.ts';
+import { isStrict, type Protocol } from './protocol.ts';
 
 /** What to offer, best first, by the names on the wire: also names that ssh2 does not know. */
 export interface Offer {
@@ -106,7 +106,7 @@ export class ExtendedExchange {
       hostKey: current.hostKey,
       ciphers: [negotiated.cs.cipher, negotiated.sc.cipher],
       macs: [negotiated.cs.mac, negotiated.sc.mac],
-      strict: this.#protocol._strictMode === true,
+      strict: isStrict(this.#protocol),
     });
   }
 

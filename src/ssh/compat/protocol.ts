@@ -50,6 +50,11 @@ export function protocolOf(client: Client): Protocol {
   throw new TunnelError('INTERNAL', 'Cannot use the installed ssh2: it is not version 1.17.0, which tunnel pins');
 }
 
+/** Whether both sides agreed on strict key exchange (PROTOCOL of OpenSSH, 1.10). */
+export function isStrict(protocol: Protocol): boolean {
+  return protocol._strictMode === true;
+}
+
 /** Callbacks of global requests that wait for their answer, in order: REQUEST_SUCCESS and _FAILURE carry no name. */
 export function requestQueueOf(client: Client): ((error: Error | boolean) => void)[] {
   const queue: unknown = Reflect.get(client, '_callbacks');

@@ -29,6 +29,14 @@ export function gatherSplitPackets(protocol: Protocol, take: () => Buffer): Spli
   return { attend, completed: () => completed };
 }
 
+/** Whether such packets can be gathered here: also where there is no addon, and nothing to gather. */
+export function splitPacketsAreKnown(protocol: Protocol): boolean {
+  const decipher: unknown = Reflect.get(protocol, '_decipher');
+  if (typeof decipher !== 'object' || decipher === null) return false;
+  if (!('_instance' in decipher)) return true;
+  return '_packet' in decipher && typeof Reflect.get(decipher, '_len') === 'number';
+}
+
 /** What of a decipher of ssh2's addon is used here. */
 interface Gathering {
   /** The packet so far; null between packets. */

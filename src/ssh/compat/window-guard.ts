@@ -5,10 +5,11 @@ import type { Protocol } from './protocol.ts';
 /**
  * Holds the server to the windows that it was given (RFC 4254 section 5.2). ssh2 1.17.0 queues what comes beyond them,
  * whatever it costs, and drops silently what comes when they are used up; OpenSSH ends the connection too.
+ * @returns false, with nothing changed, where this ssh2 has another inside
  */
-export function guardWindows(client: Client, protocol: Protocol): void {
+export function guardWindows(client: Client, protocol: Protocol): boolean {
   const channels: unknown = Reflect.get(client, '_chanMgr');
-  if (!isManager(channels)) return;
+  if (!isManager(channels)) return false;
   const handlers = protocol._handlers;
   const { CHANNEL_DATA, CHANNEL_EXTENDED_DATA } = handlers;
   const check = (recipient: number, data: Buffer): void => {
@@ -24,6 +25,7 @@ export function guardWindows(client: Client, protocol: Protocol): void {
     check(recipient, data);
     CHANNEL_EXTENDED_DATA(self, recipient, data, type);
   };
+  return true;
 }
 
 interface Manager {
