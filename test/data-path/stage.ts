@@ -53,6 +53,7 @@ export class DataPathStage implements AsyncDisposable {
   readonly #targets: readonly Server[];
   /** Visits whose client has come and whose target has not, by number. */
   readonly #awaited = new Map<number, (socket: Socket, first: Buffer) => void>();
+  readonly #sockets = new Set<Socket>();
   #visits = 0;
 
   private constructor(sshd: TestSshd, dir: string) {
@@ -115,6 +116,7 @@ export class DataPathStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy(); // of a run that was interrupted
     await Promise.all(this.#targets.map((server) => new Promise((resolve) => server.close(resolve))));
     await this.#sshd.stop();
     await rm(this.#dir, { recursive: true });
@@ -133,6 +135,8 @@ export class DataPathStage implements AsyncDisposable {
       this.#awaited.get(first.readUInt32BE(0))?.(socket, first.subarray(NUMBER_BYTES));
       this.#awaited.delete(first.readUInt32BE(0));
     };
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => undefined);
     socket.on('data', read);
   }
