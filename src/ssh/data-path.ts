@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { queuesAreKnown } from './compat/channel-memory.ts';
 import { windowsAreKnown } from './compat/channel-window.ts';
+import { nativesAreKept } from './compat/native-ciphers.ts';
 import { buildInSlab } from './compat/packet-slab.ts';
 import type { Protocol } from './compat/protocol.ts';
 import { guardReads } from './compat/read-guard.ts';
@@ -43,6 +44,7 @@ export class DataPath {
    */
   prepare(protocol: object, stream: Duplex): string[] {
     const notes = windowsAreKnown ? [] : ['another ssh2 than 1.17.0: receive windows do not grow'];
+    if (!nativesAreKept) notes.push('another ssh2 than 1.17.0: with its addon, this Node may end the process');
     if (!queuesAreKnown) notes.push('another Node than 20 to 24: clients that do not read cost more memory');
     if (this.levers.slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
       notes.push('another ssh2 than 1.17.0: uploads cost more');

@@ -38,8 +38,11 @@ export function visits(mostBytes: number): fc.Arbitrary<readonly Visit[]> {
     { weight: 3, arbitrary: fc.integer({ min: 1, max: mostBytes }) },
   );
   const side = fc.record({
-    writes: fc.array(size, { maxLength: 8 }),
-    standsEvery: fc.oneof(fc.constant(0), fc.integer({ min: 20_000, max: 500_000 })),
+    writes: fc.oneof(
+      { weight: 2, arbitrary: fc.array(size, { maxLength: 8 }) },
+      fc.array(fc.integer({ min: mostBytes >> 1, max: mostBytes }), { minLength: 1, maxLength: 3 }), // a transfer
+    ),
+    standsEvery: fc.oneof(fc.constant(0), { weight: 2, arbitrary: fc.integer({ min: 20_000, max: 500_000 }) }),
     standsMs: fc.integer({ min: 1, max: 15 }),
   });
   const visit = fc

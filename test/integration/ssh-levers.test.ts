@@ -7,6 +7,7 @@ import type { ChannelSink } from '../../src/link/transport.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { wideReadsAreKnown } from '../../src/forward/wide-reads.ts';
 import { boundQueues, queuesAreKnown } from '../../src/ssh/compat/channel-memory.ts';
+import { keepAllOf, nativesAreKept } from '../../src/ssh/compat/native-ciphers.ts';
 import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
@@ -79,9 +80,24 @@ test('this ssh2 and this Node are as they are known to be', async () => {
   const client = await readyClient(server.port, 'aes128-gcm@openssh.com');
   const protocol = protocolOf(client);
 
-  expect([windowsAreKnown, queuesAreKnown, wideReadsAreKnown]).toEqual([true, true, true]);
+  expect([windowsAreKnown, queuesAreKnown, wideReadsAreKnown, nativesAreKept]).toEqual([true, true, true, true]);
   expect([guardWindows(client, protocol), splitPacketsAreKnown(protocol)]).toEqual([true, true]);
   expect(new DataPath().prepare(protocol, new PassThrough())).toEqual([]);
+});
+
+test('what an addon made outlives the cipher that it was made for, which notices nothing', () => {
+  class Cipher {
+    readonly _instance: object;
+    constructor(native: object) {
+      this._instance = native;
+    }
+  }
+  keepAllOf(Cipher.prototype);
+  const [one, other] = [{ name: 'one' }, { name: 'other' }];
+  const ciphers = [new Cipher(one), new Cipher(other)];
+
+  expect(ciphers.map(({ _instance }) => _instance)).toEqual([one, other]);
+  expect(Object.keys(ciphers[0] ?? {})).toEqual(['_instance']);
 });
 
 test('a guard knows which messages leave nothing behind in ssh2, and mistrusts the others', async () => {

@@ -18,6 +18,9 @@ interface CipherParts {
     readonly seqno: number;
     readonly cipherInfo: unknown;
     readonly cipherKey: Buffer;
+    readonly cipherIV?: Buffer;
+    readonly macInfo?: unknown;
+    readonly macKey?: Buffer;
     readonly onWrite: (bytes: Buffer) => void;
   };
 }
@@ -31,6 +34,9 @@ interface DecipherParts {
     readonly seqno: number;
     readonly decipherInfo: unknown;
     readonly decipherKey: Buffer;
+    readonly decipherIV?: Buffer;
+    readonly macInfo?: unknown;
+    readonly macKey?: Buffer;
     readonly onPayload: (payload: Buffer) => void;
   };
 }
@@ -42,6 +48,7 @@ interface Decipher {
 export const createCipher = member(crypto, 'createCipher', isFunction<(parts: CipherParts) => Cipher>);
 export const createDecipher = member(crypto, 'createDecipher', isFunction<(parts: DecipherParts) => Decipher>);
 export const CIPHER_INFO = member(crypto, 'CIPHER_INFO', isTable);
+export const MAC_INFO = member(crypto, 'MAC_INFO', isTable);
 
 export const SUPPORTED_KEX = member(constants, 'SUPPORTED_KEX', isNames);
 export const SUPPORTED_HOST_KEYS = member(constants, 'SUPPORTED_SERVER_HOST_KEY', isNames);
