@@ -41,7 +41,8 @@ export class Admission {
 
 /** All programs of this machine come from one address: no reason to count them as one client, unless the profile says so. */
 function perClientLimit(address: string, limits: Plan['limits']): number {
-  if (isIP(address) === 0) return Infinity;
-  const local = address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
+  const family = isIP(address);
+  if (family === 0) return Infinity;
+  const local = address === '::1' || (family === 4 && address.startsWith('127.'));
   return local ? (limits.perLocalClient ?? limits.perClient) : limits.perClient;
 }

@@ -14,8 +14,9 @@ export class AllowList {
 
   /** A client on a unix socket has no address: the file's mode has judged it. */
   has(address: string): boolean {
+    if (this.#list === undefined) return true;
     const family = isIP(address);
-    return this.#list === undefined || family === 0 || this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+    return family === 0 || this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4');
   }
 }
 

@@ -145,13 +145,7 @@ export class ListeningForward implements Forward {
     const unix = this.#plan.bind.kind === 'unix';
     const { remoteAddress, remotePort } = socket;
     if (!unix && (remoteAddress === undefined || remotePort === undefined)) return void socket.destroy(); // reset already
-    const originator = {
-      address: remoteAddress ?? NO_ADDRESS.address,
-      port: remotePort ?? NO_ADDRESS.port,
-      get reached() {
-        return reachedOf(socket); // a system call, and only a relay asks
-      },
-    };
+    const originator = new AcceptedOriginator(socket, remoteAddress, remotePort);
     const client = unix ? 'unix' : formatEndpoint({ kind: 'tcp', host: originator.address, port: originator.port });
     const place = unix ? 'unix' : originator.address;
     let connection: AcceptedConnection | undefined = undefined;
@@ -226,8 +220,21 @@ function probeOf(
   return new HealthWatch({ expectation: expect, ...probed, wanted, context });
 }
 
-/** Which of our addresses the client connected to; a unix socket has none. */
-function reachedOf({ localAddress, localPort }: Socket): Originator['reached'] {
-  if (localAddress === undefined || localPort === undefined) return undefined;
-  return { address: localAddress, port: localPort };
+class AcceptedOriginator implements Originator {
+  readonly address: string;
+  readonly port: number;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, address: string = NO_ADDRESS.address, port: number = NO_ADDRESS.port) {
+    this.#socket = socket;
+    this.address = address;
+    this.port = port;
+  }
+
+  /** Which of our addresses the client connected to; a unix socket has none. A system call, and only a relay asks. */
+  get reached(): Originator['reached'] {
+    const { localAddress, localPort } = this.#socket;
+    if (localAddress === undefined || localPort === undefined) return undefined;
+    return { address: localAddress, port: localPort };
+  }
 }

@@ -111,7 +111,10 @@ export class Splice implements ChannelSink, Reading {
 
   end(): void {
     this.#channelEof = true;
-    this.#socket.end();
+    const socket = this.#socket;
+    // Its own end has come and every byte for it is in the kernel: closed at once, it gets the same FIN without a shutdown before.
+    if (this.#socketEof && socket.writableLength === 0) socket.destroy();
+    else socket.end();
   }
 
   drain(): void {

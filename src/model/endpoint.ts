@@ -17,7 +17,8 @@ export interface UnixEndpoint {
 /** `host:port`, `[v6]:port` or `unix:/path`: the form that `parseEndpoint` reads back. */
 export function formatEndpoint(endpoint: Endpoint): string {
   if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;
-  return `${isIP(endpoint.host) === 6 ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+  const { host, port } = endpoint;
+  return host.includes(':') && isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**
