@@ -4,16 +4,20 @@ import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import { endOnce } from './compat/channel-end.ts';
 import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
+import { LightChannel } from './compat/light-channel.ts';
 import type { Borrower, PooledReads } from './pooled-reads.ts';
 import { Stash } from './stash.ts';
 import type { Held, Uplink } from './uplink.ts';
 import type { WindowGrowth } from './window-growth.ts';
 
-/** What we use of an ssh2 channel: a stream whose `close` sends SSH_MSG_CHANNEL_CLOSE. */
+/** An ssh2 channel as it comes: a stream whose `close` sends SSH_MSG_CHANNEL_CLOSE. */
 export interface Ssh2Channel extends Duplex {
   readonly stderr?: object;
   close(): void;
 }
+
+/** What a Channel is made over: such a stream, or one that is none and needs no mending. */
+export type RawChannel = Ssh2Channel | LightChannel;
 
 /** How a channel's receive window grows, and what it is measured by. */
 export interface ChannelWindow {
@@ -41,7 +45,7 @@ const QUEUE_BYTES = 64 * 1024;
  * comes only after the readable side was consumed, and a lost connection looks like a clean end.
  */
 export class SshChannel implements Channel, Held, Borrower {
-  readonly #stream: Ssh2Channel;
+  readonly #stream: RawChannel;
   readonly #parts: ChannelParts;
   readonly #widen: (() => void) | undefined;
   readonly #sendWindow: () => number;
@@ -56,17 +60,18 @@ export class SshChannel implements Channel, Held, Borrower {
   #held = false;
   #paused = false;
 
-  constructor(stream: Ssh2Channel, parts: ChannelParts) {
+  constructor(stream: RawChannel, parts: ChannelParts) {
     this.#stream = stream;
     this.#parts = parts;
     this.#widen = parts.window === undefined ? undefined : windowKeeper(stream, parts.window.growth);
     this.#sendWindow = sendWindowOf(stream);
-    boundQueues(stream, QUEUE_BYTES);
-    endOnce(stream);
+    if (stream instanceof LightChannel) stream.onClosed(() => this.#close());
+    else {
+      mend(stream);
+      stream.on('error', (error) => this.#close(asTunnelError(error)));
+      stream.on('close', () => this.#close());
+    }
     if (parts.reads !== undefined) this.#divert(parts.reads);
-    stream.on('error', (error) => this.#close(asTunnelError(error)));
-    stream.on('close', () => this.#close());
-    if (stream.stderr instanceof Readable) stream.stderr.resume(); // a forwarded connection has none; a server that sends it gets it dropped
   }
 
   attach(sink: ChannelSink): void {
@@ -76,15 +81,18 @@ export class SshChannel implements Channel, Held, Borrower {
       queueMicrotask(() => sink.closed(this.#error));
       return;
     }
-    this.#stream.on('end', () => {
+    const end = (): void => {
       if (this.#state === 'open') sink.end();
-    });
-    this.#stream.on('data', (chunk: Buffer) => {
+    };
+    const data = (chunk: Buffer): void => {
       if (this.#state !== 'open') return;
       sink.data(chunk);
       this.#took(chunk.length);
-    });
-    if (this.#paused) this.#stream.pause();
+    };
+    const stream = this.#stream;
+    if (stream instanceof LightChannel) stream.read(data, end);
+    else stream.on('end', end).on('data', data);
+    if (this.#paused) stream.pause();
   }
 
   write(chunk: Buffer): boolean {
@@ -213,4 +221,11 @@ export class SshChannel implements Channel, Held, Borrower {
     const sink = this.#sink;
     if (sink !== undefined) queueMicrotask(() => sink.closed(error));
   }
+}
+
+/** What a stream of ssh2's needs before it is used. */
+function mend(stream: Ssh2Channel): void {
+  boundQueues(stream, QUEUE_BYTES);
+  endOnce(stream);
+  if (stream.stderr instanceof Readable) stream.stderr.resume(); // a forwarded connection has none; a server that sends it gets it dropped
 }

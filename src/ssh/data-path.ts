@@ -3,6 +3,7 @@ import { queuesAreKnown } from './compat/channel-memory.ts';
 import { windowsAreKnown } from './compat/channel-window.ts';
 import { nativesAreKept } from './compat/native-ciphers.ts';
 import { buildInSlab } from './compat/packet-slab.ts';
+import { lightChannels, type OpenLight } from './compat/light-channels.ts';
 import type { Protocol } from './compat/protocol.ts';
 import { guardReads } from './compat/read-guard.ts';
 import { gatherSplitPackets, splitPacketsAreKnown } from './compat/split-packets.ts';
@@ -20,9 +21,19 @@ export interface Levers {
   readonly windows: boolean;
   /** Large reads of the network, into memory that is used again. */
   readonly reads: boolean;
+  /** Forwarded connections without Node's streams. */
+  readonly channels: boolean;
 }
 
-const ALL: Levers = { slab: true, windows: true, reads: true };
+const ALL: Levers = { slab: true, windows: true, reads: true, channels: true };
+
+/** What a connection was made quick with. */
+export interface Prepared {
+  /** What a person should know: which part of it this ssh2 does not allow. */
+  readonly notes: readonly string[];
+  /** Opens forwarded connections; undefined leaves them to ssh2. */
+  readonly openLight: OpenLight | undefined;
+}
 
 /** What the connections of one supervisor share to move bytes. */
 export class DataPath {
@@ -38,17 +49,17 @@ export class DataPath {
     this.readPool = wanted.reads ? new ReadPool() : undefined;
   }
 
-  /**
-   * Makes a connection quick. Call between ssh2's `connect` and its first packet.
-   * @returns what a person should know: which part of it this ssh2 does not allow
-   */
-  prepare(protocol: object, stream: Duplex): string[] {
+  /** Makes a connection quick. Call between ssh2's `connect` and its first packet. */
+  prepare(client: object, protocol: Protocol, stream: Duplex): Prepared {
+    const { slab, channels } = this.levers;
     const notes = windowsAreKnown ? [] : ['another ssh2 than 1.17.0: receive windows do not grow'];
     if (!nativesAreKept) notes.push('another ssh2 than 1.17.0: with its addon, this Node may end the process');
     if (!queuesAreKnown) notes.push('another Node than 20 to 24: clients that do not read cost more memory');
-    if (this.levers.slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
+    if (slab && !buildInSlab(protocol, WriteBatch.over(stream, this.#slabs)))
       notes.push('another ssh2 than 1.17.0: uploads cost more');
-    return notes;
+    const openLight = channels ? lightChannels(client, protocol) : undefined;
+    if (channels && openLight === undefined) notes.push('another ssh2 than 1.17.0: connections cost more');
+    return { notes, openLight };
   }
 
   /**

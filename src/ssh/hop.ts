@@ -9,6 +9,7 @@ import { silenceWhenDead } from './compat/dead-protocol.ts';
 import { extendKeyExchange, type ExtendedExchange, type Settled } from './compat/key-exchange.ts';
 import { hearFarewell } from './compat/farewell.ts';
 import { gatherIdentification } from './compat/identification.ts';
+import type { OpenLight } from './compat/light-channels.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
@@ -75,6 +76,7 @@ export class HopConnection {
   #banners = 0;
   #exchanges: ExtendedExchange | undefined;
   #settled: Settled | undefined;
+  #openLight: OpenLight | undefined;
   #compression = '';
   #reason: TunnelError | undefined;
   #ended = false;
@@ -109,6 +111,11 @@ export class HopConnection {
   /** Private parts of ssh2 that the transport needs: ping, rekey. */
   get protocol(): Protocol {
     return protocolOf(this.client);
+  }
+
+  /** Opens forwarded connections; undefined where that is left to ssh2. */
+  get openLight(): OpenLight | undefined {
+    return this.#openLight;
   }
 
   /** What the first key exchange settled; undefined before it. */
@@ -173,7 +180,9 @@ export class HopConnection {
         authHandler: (_methods, _partial, next) => this.#nextAttempt(next),
       });
       const protocol = this.protocol;
-      this.notes.push(...this.#start.dataPath.prepare(protocol, this.stream));
+      const { notes, openLight } = this.#start.dataPath.prepare(this.client, protocol, this.stream);
+      this.notes.push(...notes);
+      this.#openLight = openLight;
       silenceWhenDead(protocol);
       sendOfferedKeys(protocol);
       hearFarewell(protocol, (farewell) => this.#end(farewell));

@@ -10,7 +10,8 @@ import type {
 } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
-import { SshChannel, type Ssh2Channel } from './channel.ts';
+import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
+import { LightChannel } from './compat/light-channel.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
@@ -71,10 +72,14 @@ export class SshTransport implements SessionTransport {
         `Cannot reach ${formatEndpoint(target)} from ${this.#name}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
       );
     const sentMs = performance.now();
-    return this.#request<Ssh2Channel>(
+    const { openLight } = this.#parts.last;
+    return this.#request<RawChannel>(
       signal,
       late,
-      (done) => openChannel(this.#client, target, originator, done),
+      (done) => {
+        if (openLight === undefined) openChannel(this.#client, target, originator, done);
+        else openLight(target, originator, done);
+      },
       (error) => openFailure(target, this.#name, error),
       discard,
     ).then((stream) => {
@@ -199,7 +204,7 @@ export class SshTransport implements SessionTransport {
     });
   }
 
-  #adopt(stream: Ssh2Channel): SshChannel {
+  #adopt(stream: RawChannel): SshChannel {
     const { levers, windows } = this.#parts.dataPath;
     const window = { growth: new WindowGrowth(windows), roundTripMs: () => this.#roundTripMs };
     const channel = new SshChannel(stream, {
@@ -256,8 +261,8 @@ export function openChannel(
   else client.forwardOut(originator.address, originator.port, target.host, target.port, done);
 }
 
-function discard(stream: Ssh2Channel): void {
-  stream.on('error', () => undefined); // nobody reads it any more
+function discard(stream: RawChannel): void {
+  if (!(stream instanceof LightChannel)) stream.on('error', () => undefined); // nobody reads it any more
   stream.close();
   stream.resume();
 }

@@ -37,5 +37,6 @@ export const LEVERS: readonly Lever[] = [
   lever('one full read a turn', 'turns-of-reads', 'ssh/read-pace.ts', ['down', 'down16', 'beside down']),
   lever('lent to the client, in one writev', 'lending', 'forward/splice.ts', ['down', 'down16']),
   lever('windows that grow', 'windows', 'ssh/data-path.ts', ['far']),
+  lever('channels without streams', 'channels', 'ssh/data-path.ts', ['first', 'rate']),
   lever('log lines gathered', 'gathered-log', 'observe/log.ts', ['first', 'rate']),
 ];

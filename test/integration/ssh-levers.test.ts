@@ -11,6 +11,7 @@ import { keepAllOf, nativesAreKept } from '../../src/ssh/compat/native-ciphers.t
 import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
+import { lightChannels } from '../../src/ssh/compat/light-channels.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
 import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
 import { CHACHA20 } from '../support/chacha20.ts';
@@ -73,6 +74,7 @@ test('another ssh2 is left as it is, and a person is told', () => {
   expect(boundQueues({ readableHighWaterMark: 2, writableHighWaterMark: 2 } as PassThrough, 1)).toBe(false);
   expect(guardWindows(new PassThrough() as never, { _handlers: {} } as never)).toBe(false);
   expect(splitPacketsAreKnown({ _decipher: { _instance: {}, _packet: null } } as never)).toBe(false);
+  expect(lightChannels({}, { _handlers: {} } as never)).toBeUndefined();
 });
 
 test('this ssh2 and this Node are as they are known to be', async () => {
@@ -82,7 +84,8 @@ test('this ssh2 and this Node are as they are known to be', async () => {
 
   expect([windowsAreKnown, queuesAreKnown, wideReadsAreKnown, nativesAreKept]).toEqual([true, true, true, true]);
   expect([guardWindows(client, protocol), splitPacketsAreKnown(protocol)]).toEqual([true, true]);
-  expect(new DataPath().prepare(protocol, new PassThrough())).toEqual([]);
+  const { notes, openLight } = new DataPath().prepare(client, protocol, new PassThrough());
+  expect([notes, typeof openLight]).toEqual([[], 'function']);
 });
 
 test('what an addon made outlives the cipher that it was made for, which notices nothing', () => {

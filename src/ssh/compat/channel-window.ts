@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module';
-import type { Duplex } from 'node:stream';
 import { BASE_WINDOW_BYTES, type WindowGrowth } from '../window-growth.ts';
 
 const internals: unknown = createRequire(import.meta.url)('ssh2/lib/Channel.js');
@@ -22,7 +21,10 @@ interface WindowedChannel {
  * half is used; it stays silent as long as they are wider.
  * @returns to be called when the reader took something; undefined where this ssh2 has another inside
  */
-export function windowKeeper(channel: Duplex, growth: WindowGrowth): (() => void) | undefined {
+export function windowKeeper(
+  channel: { readonly readableLength: number },
+  growth: WindowGrowth,
+): (() => void) | undefined {
   if (!isWindowed(channel)) return undefined;
   const { incoming, outgoing, _client } = channel;
   return () => {
@@ -35,7 +37,7 @@ export function windowKeeper(channel: Duplex, growth: WindowGrowth): (() => void
 }
 
 /** How many bytes the server would take now; 0 where this ssh2 has another inside. */
-export function sendWindowOf(channel: Duplex): () => number {
+export function sendWindowOf(channel: object): () => number {
   const outgoing = member(channel, 'outgoing');
   return () => {
     const window = member(outgoing, 'window');
@@ -43,7 +45,7 @@ export function sendWindowOf(channel: Duplex): () => number {
   };
 }
 
-function isWindowed(channel: object): channel is WindowedChannel & Duplex {
+function isWindowed<C extends object>(channel: C): channel is C & WindowedChannel {
   const incoming = member(channel, 'incoming');
   const outgoing = member(channel, 'outgoing');
   const protocol = member(member(channel, '_client'), '_protocol');

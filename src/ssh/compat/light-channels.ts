@@ -1,0 +1,97 @@
+import type { Originator } from '../../link/transport.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import { BASE_WINDOW_BYTES } from '../window-growth.ts';
+import { windowsAreKnown } from './channel-window.ts';
+import { LightChannel, type ChannelProtocol } from './light-channel.ts';
+import type { Protocol } from './protocol.ts';
+
+/** RFC 4254 section 5.1; as ssh2 1.17.0 and OpenSSH ask for. */
+const PACKET_BYTES = 32 * 1024;
+
+/** Opens `direct-tcpip` (RFC 4254 section 7.2) or OpenSSH's counterpart for Unix sockets. @throws when not connected */
+export type OpenLight = (
+  target: Endpoint,
+  originator: Originator,
+  done: (error: Error | undefined, channel: LightChannel) => void,
+) => void;
+
+/**
+ * Lets an ssh2 client open forwarded connections as light channels. All others stay ssh2's own: sessions, those that a server opens,
+ * and those that carry another SSH connection.
+ * @returns undefined, with nothing changed, where this ssh2 has another inside
+ */
+export function lightChannels(client: object, protocol: Protocol): OpenLight | undefined {
+  const manager: unknown = Reflect.get(client, '_chanMgr');
+  const handlers: object = protocol._handlers;
+  const confirmed: unknown = Reflect.get(handlers, 'CHANNEL_OPEN_CONFIRMATION');
+  if (!windowsAreKnown || !isManager(manager) || !isOpening(protocol)) return undefined;
+  if (typeof confirmed !== 'function') return undefined;
+  const face = { _protocol: protocol };
+  const opening = new Map<number, Parameters<OpenLight>[2]>();
+  Reflect.set(handlers, 'CHANNEL_OPEN_CONFIRMATION', (self: unknown, info: Confirmation): void => {
+    const { recipient, sender, window, packetSize } = info;
+    const done = opening.get(recipient);
+    if (done === undefined) return void Reflect.apply(confirmed, handlers, [self, info]);
+    opening.delete(recipient);
+    const incoming = { id: recipient, window: BASE_WINDOW_BYTES, packetSize: PACKET_BYTES, state: 'open' as const };
+    const channel = new LightChannel(incoming, { id: sender, window, packetSize, state: 'open' }, face);
+    manager.update(recipient, channel);
+    done(undefined, channel);
+  });
+  return (target, originator, done) => {
+    if (!isConnected(client)) throw new Error('Not connected');
+    // What ssh2 calls for a refusal, and when the connection is lost.
+    const id = manager.add((error: Error, channel: LightChannel) => {
+      opening.delete(id);
+      done(error, channel);
+    });
+    if (id === -1) throw new Error('No free channels available');
+    opening.set(id, done);
+    if (target.kind === 'unix') {
+      protocol.openssh_directStreamLocal(id, BASE_WINDOW_BYTES, PACKET_BYTES, { socketPath: target.path });
+      return;
+    }
+    const { address: srcIP, port: srcPort } = originator;
+    const way = { srcIP, srcPort, dstIP: target.host, dstPort: target.port };
+    protocol.directTcpip(id, BASE_WINDOW_BYTES, PACKET_BYTES, way);
+  };
+}
+
+/** Channels of an ssh2 client by their numbers: a function while one is being opened. */
+interface Manager {
+  /** @returns -1 where no number is free */
+  add(waiting: unknown): number;
+  update(id: number, channel: object): void;
+}
+
+interface Confirmation {
+  readonly recipient: number;
+  readonly sender: number;
+  readonly window: number;
+  readonly packetSize: number;
+}
+
+interface OpeningProtocol extends ChannelProtocol {
+  directTcpip(channel: number, window: number, packet: number, way: object): void;
+  openssh_directStreamLocal(channel: number, window: number, packet: number, way: object): void;
+}
+
+function isManager(value: unknown): value is Manager {
+  return typeof value === 'object' && value !== null && hasMethods(value, ['add', 'get', 'update', 'remove']);
+}
+
+function isOpening(protocol: object): protocol is OpeningProtocol {
+  const channels = ['channelData', 'channelEOF', 'channelClose', 'channelWindowAdjust'];
+  return hasMethods(protocol, [...channels, 'directTcpip', 'openssh_directStreamLocal']);
+}
+
+function hasMethods(value: object, names: readonly string[]): boolean {
+  return names.every((name) => typeof Reflect.get(value, name) === 'function');
+}
+
+/** As ssh2 judges its own socket. */
+function isConnected(client: object): boolean {
+  const socket: unknown = Reflect.get(client, '_sock');
+  if (typeof socket !== 'object' || socket === null) return false;
+  return Reflect.get(socket, 'writable') === true && Reflect.get(socket, 'readableEnded') !== true;
+}
