@@ -15,7 +15,7 @@ const firstSeed = Number(option('--seed') ?? Math.floor(Date.now() / 1_000));
 const mostRuns = Number(option('--runs') ?? 200);
 const mostMs = Number(option('--seconds') ?? 3_600) * 1_000;
 
-await using stage = await DataPathStage.start();
+const stage = await DataPathStage.start();
 const startedMs = performance.now();
 let runs = 0;
 for (let seed = firstSeed; runs < mostRuns && performance.now() - startedMs < mostMs; seed += 1) {
@@ -34,6 +34,8 @@ process.stdout.write(
   `Node ${process.versions.node}, ${bindingAvailable ? 'with' : 'without'} ssh2's addon, from seed ${firstSeed}: ` +
     `${runs} runs, ${gigabytes} GB in ${seconds} s: ${process.exitCode === 1 ? 'FAILED' : 'holds'}\n`,
 );
+await stage[Symbol.asyncDispose]();
+process.exit(); // a run that failed may have left its own behind
 
 function option(name: string): string | undefined {
   const at = process.argv.indexOf(name);
