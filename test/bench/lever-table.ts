@@ -29,8 +29,8 @@ export function renderLevers(levers: readonly string[], found: readonly LeverSer
   const most = `${NOISE * 100} %`;
   const told =
     idle.length === 0
-      ? `Each lever makes a difference of ${most} or more in one of its loads.`
-      : `No difference of ${most} in any of their loads: ${idle.join(', ')}.`;
+      ? `Each lever makes a difference of ${most} or more, in all rounds, in one of its loads.`
+      : `No difference of ${most} or more, in all rounds, in any of their loads: ${idle.join(', ')}.`;
   return [...tables, told].join('\n\n');
 }
 
@@ -44,19 +44,26 @@ function rowOf(lever: string, { series }: LeverSeries, allOn: string): string[][
 
 /** The ratio of the medians, with the lowest and the highest of two neighbours' rounds. */
 function cell(one: Series, lever: string, allOn: string): string {
-  const base = one.rounds[allOn] ?? [];
-  const pairs = (one.rounds[lever] ?? []).map((value, round) => value / (base[round] ?? NaN));
-  const spread = `${ratioOf(one, lever, allOn).toFixed(2)} (${Math.min(...pairs).toFixed(2)}–${Math.max(...pairs).toFixed(2)})`;
+  const pairs = pairsOf(one, lever, allOn);
+  const ratio = ratioOf(one, lever, allOn);
+  const spread = `${ratio.toFixed(2)} (${Math.min(...pairs).toFixed(2)}–${Math.max(...pairs).toFixed(2)})`;
   if (!differs(one, lever, allOn)) return spread;
-  return `${spread}, ${ratioOf(one, lever, allOn) > 1 === one.more ? 'better' : 'worse'}`;
+  return `${spread}, ${ratio > 1 === one.more ? 'better' : 'worse'}`;
 }
 
 function has(one: Series, lever: string): boolean {
   return (one.rounds[lever]?.length ?? 0) > 0;
 }
 
+/** Beyond the noise of the machine, and beyond its own spread: all rounds say the same. */
 function differs(one: Series, lever: string, allOn: string): boolean {
-  return has(one, lever) && Math.abs(ratioOf(one, lever, allOn) - 1) >= NOISE;
+  const pairs = pairsOf(one, lever, allOn);
+  const agree = pairs.every((ratio) => ratio > 1) || pairs.every((ratio) => ratio < 1);
+  return has(one, lever) && agree && Math.abs(ratioOf(one, lever, allOn) - 1) >= NOISE;
+}
+
+function pairsOf(one: Series, lever: string, allOn: string): number[] {
+  return (one.rounds[lever] ?? []).map((value, round) => value / (one.rounds[allOn]?.[round] ?? NaN));
 }
 
 function ratioOf(one: Series, lever: string, allOn: string): number {
