@@ -49,7 +49,10 @@ export class SshChannel implements Channel, Held, Borrower {
   readonly #parts: ChannelParts;
   readonly #widen: (() => void) | undefined;
   readonly #sendWindow: () => number;
+  /** What the reader gets as its own. */
   readonly #stash = new Stash();
+  /** What waits for the peer's window. */
+  readonly #unsent = new Stash();
   #sink: ChannelSink | undefined;
   /** `open` → `closed` (told or to be told to the sink); nothing goes to ssh2 or the sink afterwards. */
   #state: 'open' | 'closed' = 'open';
@@ -108,10 +111,12 @@ export class SshChannel implements Channel, Held, Borrower {
 
   readonly lend = (chunk: Buffer): boolean => {
     // ssh2 copies what the window allows into packets before `write` returns, and keeps the rest as it is.
-    const room = this.#stream.writableLength > 0 ? 0 : this.#sendWindow();
+    const waits = this.#stream.writableLength > 0;
+    if (!waits) this.#unsent.reuse();
+    const room = waits ? 0 : this.#sendWindow();
     if (chunk.length <= room) return this.write(chunk);
     if (room > 0) this.write(chunk.subarray(0, room));
-    return this.write(this.#stash.copy(chunk.subarray(room)));
+    return this.write(this.#unsent.copy(chunk.subarray(room)));
   };
 
   ready(): boolean {

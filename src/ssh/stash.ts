@@ -22,6 +22,11 @@ export class Stash {
     return copied;
   }
 
+  /** All chunks were used up: their page, where it is still there, takes the next ones. A fresh one for each chunk is the collector's work. */
+  reuse(): void {
+    this.#used = 0;
+  }
+
   #room(bytes: number): ArrayBuffer {
     const page = this.#page?.deref();
     if (page !== undefined && this.#used + bytes <= page.byteLength) return page;

@@ -26,3 +26,14 @@ test('what is larger than a page has one of its size, and what is small has none
   expect(small?.toString()).toBe('x'.repeat(100));
   expect(next?.buffer.byteLength).toBe(PAGE);
 });
+
+test('a page whose copies were all used up takes the next ones, so that the collector has no work with them', () => {
+  const stash = new Stash();
+  const first = stash.copy(Buffer.alloc(PAGE, 'a'));
+
+  stash.reuse();
+  const second = stash.copy(Buffer.alloc(100_000, 'b'));
+
+  expect([second.buffer === first.buffer, second.byteOffset, second.length]).toEqual([true, 0, 100_000]);
+  expect(second.toString()).toBe('b'.repeat(100_000));
+});
