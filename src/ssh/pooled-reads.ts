@@ -2,14 +2,9 @@ import type { Duplex } from 'node:stream';
 import type { OnReadOpts, Socket } from 'node:net';
 import type { ReadGuard } from './compat/read-guard.ts';
 import type { SplitPackets } from './compat/split-packets.ts';
-import { ReadPace } from './read-pace.ts';
+import { ReadLoans, type Borrower } from './read-loans.ts';
+import { FULL_PACKET_BYTES, ReadPace } from './read-pace.ts';
 import { READ_BYTES, type ReadMemory, type ReadPool } from './read-pool.ts';
-
-/** Who got memory of a read, and may need it beyond. */
-export interface Borrower {
-  /** The read is over. @param released to be called, once, by who still needs the memory @returns whether it does not */
-  settle(released: () => void): boolean;
-}
 
 /** What a channel may do with the data of a packet: keep it, borrow it until it settles, or copy it before it returns. */
 export type Leave = 'keep' | 'borrow' | 'copy';
@@ -30,8 +25,8 @@ export function pooledReadsOf(stream: Duplex): PooledReads | undefined {
 
 /**
  * Reads a socket into memory that is used again, and emits it as 'data' like any other socket. Until `reuse` everything is
- * copied out of it. Each turn of the event loop has one full read at most, so that a fast download leaves the others theirs, and a fast
- * connection rests between reads (ReadPace).
+ * copied out of it. Each turn of the event loop has one full read, or a few that are gathered for many channels (ReadLoans), so that a fast
+ * download leaves the others theirs, and a fast connection rests between reads (ReadPace).
  */
 export class PooledReads {
   /** For `net.connect`. */
@@ -47,11 +42,13 @@ export class PooledReads {
   #current: ReadMemory;
   /** Read before, and kept for a packet whose MAC may be missing. */
   #behind: ReadMemory[] = [];
-  #borrowers: Borrower[] = [];
+  readonly #loans = new ReadLoans((memory) => this.#released(memory));
   #readBytes = 0;
   #lending = false;
   /** Of the last packet of data in this read. */
   #lastDataBytes = 0;
+  /** A packet of data in this read was not full: somebody may wait for it. */
+  #small = false;
   /** Whose that was, over all reads: told apart, never used. */
   #lastOwner: object | undefined;
   /** Somebody else than before had data in this read. */
@@ -77,6 +74,7 @@ export class PooledReads {
   /** Answers for the data of one packet: the owner does with it what the answer allows. */
   claim(data: Buffer, owner: object): Leave {
     this.#lastDataBytes = data.length;
+    this.#small ||= data.length < FULL_PACKET_BYTES;
     if (owner !== this.#lastOwner) {
       this.#shared ||= this.#lastOwner !== undefined;
       this.#lastOwner = owner;
@@ -87,9 +85,9 @@ export class PooledReads {
     return this.#lending ? 'borrow' : 'keep';
   }
 
-  /** Has it settle when this read is over. */
+  /** Has it settle when this read is over, or those that are gathered with it. */
   lendTo(borrower: Borrower): void {
-    if (!this.#borrowers.includes(borrower)) this.#borrowers.push(borrower);
+    this.#loans.lend(borrower);
   }
 
   #read(bytes: number): boolean {
@@ -97,6 +95,7 @@ export class PooledReads {
     this.#readBytes += bytes;
     this.#lastDataBytes = 0;
     this.#shared = false;
+    this.#small = false;
     const guard = this.#guard;
     if (guard === undefined || bytes <= SMALL_BYTES) this.#copy(Buffer.from(chunk));
     else this.#lend(chunk, guard);
@@ -116,6 +115,7 @@ export class PooledReads {
     const memory = this.#current;
     guard.begin();
     this.#splits?.attend();
+    this.#loans.begin(memory);
     this.#lending = true;
     this.#socket?.emit('data', chunk);
     this.#lending = false;
@@ -124,11 +124,6 @@ export class PooledReads {
       memory.spoiled = true;
       this.#spoilBehind();
     }
-    for (const borrower of this.#borrowers) {
-      memory.holds += 1;
-      if (borrower.settle(() => this.#released(memory))) memory.holds -= 1;
-    }
-    this.#borrowers = [];
     memory.endsAt = this.#readBytes;
     this.#behind.push(memory);
     this.#current = this.#pool.take();
@@ -161,11 +156,16 @@ export class PooledReads {
     this.#pool.give(memory);
   }
 
-  /** After a full read libuv would go on up to 32 times; the check phase comes when every other socket was read. */
+  /** After a full read libuv goes on by itself, up to 32 times; the check phase comes when every other socket was read. */
   #goOn(bytes: number): void {
     const socket = this.#socket;
     const facts = { bytes, full: bytes === READ_BYTES, lastDataBytes: this.#lastDataBytes, shared: this.#shared };
     const pace = this.#pace.after(facts, performance.now());
+    if (pace === 'next turn' && !this.#small && this.#loans.mayGrow) {
+      setImmediate(() => this.#loans.settle());
+      return;
+    }
+    this.#loans.settle();
     if (pace === 'at once') return;
     socket?.pause();
     if (pace === 'rested') setTimeout(() => socket?.resume(), REST_MS);

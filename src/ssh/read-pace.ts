@@ -6,7 +6,7 @@ const LOOK_MS = 4;
 /** 100 MB/s: what comes more slowly is too little in a rest's time to be worth one. */
 const FAST_BYTES_PER_MS = 100_000;
 /** What a server that has more to send fills its packets with: as much as ssh2 1.17.0 and OpenSSH allow each other. */
-const FULL_PACKET_BYTES = 32 * 1024;
+export const FULL_PACKET_BYTES = 32 * 1024;
 /** So long a connection counts as shared after another channel had data: longer than a person's pauses between two keys. */
 const SHARED_MS = 1_000;
 
