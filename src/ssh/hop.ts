@@ -12,6 +12,7 @@ import { gatherIdentification } from './compat/identification.ts';
 import type { OpenLight } from './compat/light-channels.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
+import { acknowledge } from './compat/prompt-ack.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
 import { guardWindows } from './compat/window-guard.ts';
@@ -218,7 +219,10 @@ export class HopConnection {
     client.on('close', () => this.#end(undefined));
     client.on('banner', (text) => this.#showBanner(text));
     client.on('handshake', (negotiated) => this.#exchanged(negotiated));
-    client.on('hostkeys', (keys) => void this.#start.hostKey.learn(keys.map((key) => key.getPublicSSH())));
+    client.on('hostkeys', (keys) => {
+      acknowledge(this.protocol); // their proof comes while the first connections are opened, whose answers would wait for it
+      void this.#start.hostKey.learn(keys.map((key) => key.getPublicSSH()));
+    });
     client.on('change password', () => {
       this.destroy(
         new TunnelError('LOGIN_REFUSED', `Cannot log in to ${this.name}: the server asks for a new password`, {

@@ -568,6 +568,22 @@ describe('what the server asks for', () => {
     await eventually(() => proofs > 0);
     await observes(100, () => proofs > 1, 'a second proof');
   });
+
+  test('their proof is answered at once: a server with Nagle would keep the first byte back until the kernel acknowledges it', async () => {
+    let answered = false;
+    await using server = await hostileServer(async (peer) => {
+      await peer.admit();
+      const named = [wireString('hostkeys-00@openssh.com'), Buffer.of(0), wireString(peer.hostKey.blob)];
+      peer.send(message(MSG.globalRequest, ...named));
+      await peer.expect(MSG.globalRequest);
+      peer.send(message(MSG.requestSuccess, wireString(wireString('ssh-ed25519'))));
+      await peer.expect(MSG.ignore);
+      answered = true;
+      await peer.ended();
+    });
+    await connected(server);
+    await eventually(() => answered);
+  });
 });
 
 function extension(name: string, value: string): Buffer {
