@@ -8,6 +8,8 @@ export interface HandlerNeeds {
   readonly supervisor: TunnelSupervisor;
   /** Resolves once what was wanted is running again: before that no answer would be the truth. */
   readonly restored: Promise<void>;
+  /** Resolves once all is loaded: whoever has an answer may replace the files of this supervisor, as an update does. */
+  readonly loaded: Promise<void>;
   /** Shut while another supervisor takes over: what it is to run must not change then. */
   readonly gate: Gate;
   readonly handOver: ControlHandlers['handOver'];
@@ -16,9 +18,17 @@ export interface HandlerNeeds {
 }
 
 /** What each request of a client does. A client that hangs up is asked no more, and its events end. */
-export function controlHandlers({ supervisor, restored, gate, handOver, stop }: HandlerNeeds): ControlHandlers {
+export function controlHandlers({ supervisor, restored, loaded, gate, handOver, stop }: HandlerNeeds): ControlHandlers {
   const people = new People(supervisor);
-  const change = <T>(work: () => T | Promise<T>): Promise<T> => gate.enter(() => restored.then(work));
+  const ready = Promise.all([restored, loaded]);
+  ready.catch(() => undefined); // each request that waits for it is told
+  const change = <T>(work: () => T | Promise<T>): Promise<T> =>
+    gate.enter(async () => {
+      await restored;
+      const done = await work(); // what is to be done is begun meanwhile
+      await loaded;
+      return done;
+    });
   const attended = (peer: Peer, attend: boolean, act: (person?: Attendant) => Promise<readonly UpTunnel[]>) =>
     change(async () => ({ tunnels: await (attend ? people.attending(peer, act) : act()) }));
   return {
@@ -29,11 +39,11 @@ export function controlHandlers({ supervisor, restored, gate, handOver, stop }: 
     down: ({ select, drainMs, caller }) =>
       change(async () => ({ tunnels: await supervisor.down(select, drainMs, caller) })),
     status: async () => {
-      await restored;
+      await ready;
       return supervisor.snapshot();
     },
     subscribe: async ({ connections = true }, peer) => {
-      await restored;
+      await ready;
       people.hearsAll(peer);
       const unsubscribe = supervisor.subscribe((event) => {
         if (connections || event.event !== 'connection') peer.notify('event', event);
@@ -42,7 +52,7 @@ export function controlHandlers({ supervisor, restored, gate, handOver, stop }: 
       return supervisor.snapshot(); // in the same turn: no event is lost between
     },
     attend: async ({ names, caller }, peer) => {
-      await restored;
+      await ready;
       return people.attending(peer, (person) => ({ waiting: supervisor.attend(names, person, caller).waiting }));
     },
     answer: ({ id, answer }, peer) => ({ accepted: supervisor.questions.answer(id, answer, people.of(peer)) }),

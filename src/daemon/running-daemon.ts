@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly makeSupervisor: (estate?: Estate) => TunnelSupervisor | Promise<TunnelSupervisor>;
   /** Whose place this one takes while that one still runs. */
   readonly predecessor?: Predecessor;
+  /** Reads what is needed later, begun once clients come in; they are answered when it is over. Never rejects. */
+  readonly load?: () => Promise<void>;
   readonly clock: Clock;
   /** A failure that belongs to no tunnel and no client. Once there is a supervisor its log has it too. */
   readonly onFault: (error: TunnelError) => void;
@@ -61,6 +63,7 @@ export class RunningDaemon implements Daemon {
   readonly #lock: Lock;
   readonly #door: Door;
   readonly #restored: Promise<void>;
+  #sayLoaded: () => void = () => undefined;
   readonly #idle: IdleWatch | undefined;
   readonly #giveBack: GiveBack;
   readonly #unsubscribe: () => void;
@@ -93,6 +96,7 @@ export class RunningDaemon implements Daemon {
       handlers: controlHandlers({
         supervisor,
         restored: this.#restored,
+        loaded: new Promise((resolve) => (this.#sayLoaded = resolve)),
         gate: this.#gate,
         handOver: (command) => this.#handOver(command),
         stop,
@@ -119,6 +123,7 @@ export class RunningDaemon implements Daemon {
 
   async open(): Promise<void> {
     await this.#door.open();
+    void (this.#options.load?.() ?? Promise.resolve()).then(this.#sayLoaded);
     this.#armMend();
     if (this.#options.predecessor !== undefined) void this.#succeed(this.#options.predecessor);
   }

@@ -150,6 +150,23 @@ describe('a supervisor', () => {
     await eventually(() => events.at(-1) === 'removed');
   });
 
+  test('begins what it is asked for while it still reads its files, and answers when it has read them', async () => {
+    const stage = new Stage();
+    stage.profile({ name: 'pop-mail' });
+    let read: () => void = () => undefined;
+    await start({ load: () => new Promise((resolve) => (read = resolve)) }, stage);
+    const line = await client();
+    const answers: string[] = [];
+    const up = line.call('up', { select: { names: ['pop-mail'] }, caller, attend: false });
+    const status = line.call('status', {});
+    void up.then(() => answers.push('up'));
+    void status.then(() => answers.push('status'));
+    await eventually(() => stage.carriers.length > 0);
+    expect(answers).toEqual([]);
+    read();
+    await Promise.all([up, status]);
+  });
+
   test('spares a client the finished connections that it does not want', async () => {
     const stage = new Stage();
     stage.profile({ name: 'pop-mail' });

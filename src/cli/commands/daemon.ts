@@ -63,6 +63,7 @@ async function restart(context: Context): Promise<number> {
   if (handed === undefined) await stopSupervisor(paths, version, { answersWithinMs: ASKED_AGAIN_MS });
   const { client } = await connectOrSpawn(paths, version);
   const { supervisor } = client;
+  await client.call('status', {}); // answered once it has read all its files: an update may replace them then
   client.close();
   const how = handed === undefined ? '' : '; no client was refused, and open connections go on';
   if (json) out.json({ version: 1, supervisor });

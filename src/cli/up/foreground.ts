@@ -125,10 +125,8 @@ async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mod
     paths: context.paths,
     version: context.version,
     clock: systemClock,
-    makeSupervisor: async (estate) => {
-      await loadAll();
-      return makeSupervisor(context.paths, context.version, context.env, estate);
-    },
+    makeSupervisor: (estate) => makeSupervisor(context.paths, context.version, context.env, estate),
+    load: loadAll,
     onFault: (error) => sayFault(error, context),
   };
 }
