@@ -7,7 +7,7 @@ import type { HopPlan } from '../../src/model/plan.ts';
 import { chacha20Works } from '../../src/ssh/compat/chacha20.ts';
 import { exchangeInside } from '../../src/ssh/compat/exchange-inside.ts';
 import { HybridExchange } from '../../src/ssh/compat/hybrid-exchange.ts';
-import { loadMlKem, proven } from '../../src/ssh/compat/ml-kem.ts';
+import { loadMlKem, nativeMlKem, proven, readMlKemLibrary } from '../../src/ssh/compat/ml-kem.ts';
 import { protocolOf } from '../../src/ssh/compat/protocol.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { withoutStrictKex } from '../support/plain-server.ts';
@@ -114,6 +114,18 @@ describe('post-quantum key exchange', () => {
     expect(exchange.secret(Buffer.concat([cipherText, theirs]))).toHaveLength(32);
     expect(() => exchange.secret(Buffer.concat([cipherText, theirs, theirs]))).toThrow(RangeError);
     expect(() => exchange.secret(Buffer.concat([cipherText, Buffer.alloc(32)]))).toThrow(); // a point of low order
+  });
+
+  test('of Node itself, where it has one, comes to the same secrets as the library', async () => {
+    const library = await readMlKemLibrary();
+    if (library instanceof Error) throw library;
+    const all = [library, nativeMlKem() ?? library];
+    for (const [client, server] of all.flatMap((one) => all.map((other) => [one, other] as const))) {
+      const { publicKey, secretKey } = client.keyPair();
+      const { cipherText, sharedSecret } = server.encapsulate(publicKey);
+      expect(Buffer.from(client.open(cipherText, secretKey))).toEqual(Buffer.from(sharedSecret));
+      expect(() => client.open(cipherText.subarray(1), secretKey)).toThrow();
+    }
   });
 
   test('a library that does not work is found out', async () => {
