@@ -1,4 +1,4 @@
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** Where everything of one home lives. One supervisor serves one such home. */
@@ -35,7 +35,7 @@ export interface PathFacts {
 
 /** The facts of this process, as `appPaths` wants them. */
 export function pathFacts(env: PathFacts['env'] = process.env): PathFacts {
-  return { env, platform: process.platform, home: homedir(), uid: userInfo().uid, tmp: tmpdir() };
+  return { env, platform: process.platform, home: homedir(), uid: process.geteuid?.() ?? -1, tmp: tmpdir() };
 }
 
 /** Reads TUNNEL_HOME, the XDG variables and the platform's customs; touches no disk. */
