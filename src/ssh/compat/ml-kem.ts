@@ -85,7 +85,8 @@ interface NativeParts {
  */
 export function nativeMlKem(): (MlKem & Sealer) | undefined {
   const crypto = process.getBuiltinModule('node:crypto');
-  const [encapsulate, decapsulate]: unknown[] = ['encapsulate', 'decapsulate'].map((name) => Reflect.get(crypto, name));
+  const encapsulate: unknown = Reflect.get(crypto, 'encapsulate');
+  const decapsulate: unknown = Reflect.get(crypto, 'decapsulate');
   if (typeof encapsulate !== 'function' || typeof decapsulate !== 'function') return undefined;
   return madeOf({ generate: generateKeyPairSync, encapsulate, decapsulate } as unknown as NativeParts);
 }
