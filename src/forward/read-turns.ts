@@ -9,6 +9,8 @@ export interface Reading {
  * whatever else the event loop has to do, another connection's byte or a keepalive, waits for that: with eight uploads 90 ms.
  */
 export const TURN_BYTES = 256 * 1024;
+/** The same, where a connection is shared: a byte of another channel waits for one such turn each time it passes this process. */
+export const SHARED_TURN_BYTES = 64 * 1024;
 /** So many sources read on in one turn of the event loop, over all connections of this process: some half a millisecond of work. */
 const SOURCES_A_TURN = 2;
 

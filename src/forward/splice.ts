@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import type { TunnelError } from '../model/failure.ts';
-import { awaitTurn, forgetTurn, TURN_BYTES, type Reading } from './read-turns.ts';
+import { awaitTurn, forgetTurn, SHARED_TURN_BYTES, TURN_BYTES, type Reading } from './read-turns.ts';
 import { resetOrDestroy } from './reset.ts';
 import { readWide } from './wide-reads.ts';
 
@@ -167,18 +167,26 @@ export class Splice implements ChannelSink, Reading {
     const { lend } = this.#channel;
     this.#readsWide = true;
     if (lend === undefined) return;
-    readWide(this.#socket, (chunk) => {
-      if (!this.#channelClosed) this.#sent(chunk.length, lend(chunk));
-    });
+    readWide(
+      this.#socket,
+      (chunk) => {
+        if (!this.#channelClosed) this.#sent(chunk.length, lend(chunk));
+      },
+      () => this.#turnSize,
+    );
   }
 
   #sent(bytes: number, goOn: boolean): void {
     this.fromSocketBytes += bytes;
     this.#turnBytes += bytes;
     this.#held = !goOn;
-    if (goOn && this.#turnBytes < TURN_BYTES) return;
+    if (goOn && this.#turnBytes < this.#turnSize) return;
     if (goOn) awaitTurn(this);
     this.#socket.pause();
+  }
+
+  get #turnSize(): number {
+    return this.#channel.shared === true ? SHARED_TURN_BYTES : TURN_BYTES;
   }
 
   #socketEnded(): void {

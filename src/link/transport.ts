@@ -25,6 +25,8 @@ export interface Channel {
    * Missing where nearly everything would have to be.
    */
   readonly lend?: (chunk: Buffer) => boolean;
+  /** Whether another one speaks in between on this connection, so that a source of much should send it in small pieces. Missing: never. */
+  readonly shared?: boolean;
   /** What `write` would answer now, for a source that was held back for another reason. False: `sink.drain()` follows. */
   ready(): boolean;
   /** EOF in our direction (RFC 4254 section 5.3); the other direction goes on. */

@@ -1,12 +1,14 @@
 import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
+import { BulkSend, type BulkParts, type PeerWindow } from './bulk-send.ts';
 import { endOnce } from './compat/channel-end.ts';
 import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
 import { LightChannel } from './compat/light-channel.ts';
 import type { PooledReads } from './pooled-reads.ts';
 import type { Borrower } from './read-loans.ts';
+import type { Sender } from './sharing.ts';
 import { Stash } from './stash.ts';
 import type { Held, Uplink } from './uplink.ts';
 import type { WindowGrowth } from './window-growth.ts';
@@ -34,6 +36,8 @@ export interface ChannelParts {
   readonly reads: PooledReads | undefined;
   /** Undefined leaves the window to ssh2. */
   readonly window: ChannelWindow | undefined;
+  /** Undefined where what it sends is bounded by the window only. */
+  readonly bulk: BulkParts | undefined;
   /** Called once when the channel holds nothing of the connection any more. */
   readonly onGone: (channel: SshChannel) => void;
 }
@@ -50,6 +54,8 @@ export class SshChannel implements Channel, Held, Borrower {
   readonly #parts: ChannelParts;
   readonly #widen: (() => void) | undefined;
   readonly #sendWindow: () => number;
+  readonly #peerWindow: PeerWindow;
+  readonly #sender: Sender = { smallMs: -Infinity, smallTurn: 0 };
   /** What the reader gets as its own. */
   readonly #stash = new Stash();
   /** What waits for the peer's window. */
@@ -58,6 +64,8 @@ export class SshChannel implements Channel, Held, Borrower {
   /** `open` → `closed` (told or to be told to the sink); nothing goes to ssh2 or the sink afterwards. */
   #state: 'open' | 'closed' = 'open';
   #error: TunnelError | undefined;
+  /** From when it has much to send. */
+  #bulk: BulkSend | undefined;
   #ended = false;
   /** The sink has not given back yet what it was lent. */
   #lent = false;
@@ -69,6 +77,7 @@ export class SshChannel implements Channel, Held, Borrower {
     this.#parts = parts;
     this.#widen = parts.window === undefined ? undefined : windowKeeper(stream, parts.window.growth);
     this.#sendWindow = sendWindowOf(stream);
+    this.#peerWindow = { firstBytes: this.#sendWindow(), bytes: this.#sendWindow };
     if (stream instanceof LightChannel) stream.onClosed(() => this.#close());
     else {
       mend(stream);
@@ -99,7 +108,19 @@ export class SshChannel implements Channel, Held, Borrower {
     if (this.#paused) stream.pause();
   }
 
+  get shared(): boolean {
+    return this.#parts.bulk?.sharing.at(performance.now()) === true;
+  }
+
   write(chunk: Buffer): boolean {
+    const { bulk, uplink } = this.#parts;
+    const inBetween = bulk?.sharing.sends(this.#sender, chunk.length) === true;
+    const goOn = this.#send(chunk);
+    if (inBetween) uplink.hurry();
+    return goOn;
+  }
+
+  #send(chunk: Buffer): boolean {
     if (this.#state === 'closed' || this.#ended) return true; // dropped: `closed` has told, or tells, why
     try {
       this.#stream.write(chunk, this.#written);
@@ -111,13 +132,14 @@ export class SshChannel implements Channel, Held, Borrower {
   }
 
   readonly lend = (chunk: Buffer): boolean => {
+    this.#becomeBulk(chunk.length);
     // ssh2 copies what the window allows into packets before `write` returns, and keeps the rest as it is.
     const waits = this.#stream.writableLength > 0;
     if (!waits) this.#unsent.reuse();
     const room = waits ? 0 : this.#sendWindow();
-    if (chunk.length <= room) return this.write(chunk);
-    if (room > 0) this.write(chunk.subarray(0, room));
-    return this.write(this.#unsent.copy(chunk.subarray(room)));
+    if (chunk.length <= room) return this.#send(chunk);
+    if (room > 0) this.#send(chunk.subarray(0, room));
+    return this.#send(this.#unsent.copy(chunk.subarray(room)));
   };
 
   ready(): boolean {
@@ -169,9 +191,9 @@ export class SshChannel implements Channel, Held, Borrower {
     if (this.#state === 'open') this.#sink?.drain();
   }
 
-  /** A chunk waits for the peer's window, or the connection's own socket is full. */
+  /** A chunk waits for the peer's window, the connection's own socket is full, or enough is under way. */
   get #blocked(): boolean {
-    return this.#stream.writableLength > 0 || this.#parts.uplink.full;
+    return this.#stream.writableLength > 0 || this.#parts.uplink.full || this.#bulk?.full === true;
   }
 
   /**
@@ -198,6 +220,13 @@ export class SshChannel implements Channel, Held, Borrower {
     };
   }
 
+  #becomeBulk(bytes: number): void {
+    const { bulk } = this.#parts;
+    if (bulk === undefined || this.#state === 'closed') return;
+    bulk.sharing.sends(this.#sender, bytes);
+    this.#bulk ??= new BulkSend(this.#stream, this.#peerWindow, bulk, this.#written);
+  }
+
   #hold(): void {
     this.#held = true;
     if (this.#parts.uplink.full) this.#parts.uplink.hold(this);
@@ -221,6 +250,8 @@ export class SshChannel implements Channel, Held, Borrower {
     this.#error = error;
     this.#parts.uplink.forget(this);
     this.#parts.window?.growth.close();
+    this.#bulk?.close();
+    this.#bulk = undefined;
     this.#stream.close();
     this.#stream.resume(); // else ssh2 never emits 'close', and never frees what it has queued
     this.#parts.onGone(this);

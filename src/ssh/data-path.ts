@@ -23,9 +23,11 @@ export interface Levers {
   readonly reads: boolean;
   /** Forwarded connections without Node's streams. */
   readonly channels: boolean;
+  /** Little of an upload under way while another channel speaks in between. */
+  readonly sharing: boolean;
 }
 
-const ALL: Levers = { slab: true, windows: true, reads: true, channels: true };
+const ALL: Levers = { slab: true, windows: true, reads: true, channels: true, sharing: true };
 
 /** What a connection was made quick with. */
 export interface Prepared {

@@ -15,6 +15,7 @@ import { sendOfferedKeys } from './compat/identity-login.ts';
 import { acknowledge } from './compat/prompt-ack.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
+import { windowAdjustsOf, type WindowAdjusts } from './compat/window-adjusts.ts';
 import { guardWindows } from './compat/window-guard.ts';
 import type { DataPath } from './data-path.ts';
 import type { Deadline } from './deadline.ts';
@@ -79,6 +80,7 @@ export class HopConnection {
   #settled: Settled | undefined;
   #openLight: OpenLight | undefined;
   #compression = '';
+  #adjusts: WindowAdjusts | undefined;
   #reason: TunnelError | undefined;
   #ended = false;
   readonly #screen = new MessageScreen();
@@ -117,6 +119,11 @@ export class HopConnection {
   /** Opens forwarded connections; undefined where that is left to ssh2. */
   get openLight(): OpenLight | undefined {
     return this.#openLight;
+  }
+
+  /** Undefined where this ssh2 has another inside. */
+  get adjusts(): WindowAdjusts | undefined {
+    return this.#adjusts;
   }
 
   /** What the first key exchange settled; undefined before it. */
@@ -190,6 +197,8 @@ export class HopConnection {
       gatherIdentification(protocol);
       if (!guardWindows(this.client, protocol))
         this.notes.push('another ssh2 than 1.17.0: the server is not held to its windows');
+      this.#adjusts = windowAdjustsOf(protocol);
+      if (this.#adjusts === undefined) this.notes.push('another ssh2 than 1.17.0: uploads hold up other connections');
       limitAnswers(protocol, this.stream);
       const onSettled = (settled: Settled): void => this.#judge(settled);
       const screen = (payload: Buffer): Buffer => this.#screen.read(payload, this.#stage);

@@ -10,6 +10,7 @@ import type {
 } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
+import type { BulkParts } from './bulk-send.ts';
 import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
 import { LightChannel } from './compat/light-channel.ts';
 import { requestQueueOf } from './compat/protocol.ts';
@@ -18,6 +19,7 @@ import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
 import type { PooledReads } from './pooled-reads.ts';
 import { runSession, type AskServer } from './session.ts';
+import { Sharing } from './sharing.ts';
 import { Uplink } from './uplink.ts';
 import { WindowGrowth } from './window-growth.ts';
 
@@ -42,6 +44,7 @@ export class SshTransport implements SessionTransport {
   readonly #parts: TransportParts;
   readonly #client: Client;
   readonly #uplink: Uplink;
+  readonly #bulk: BulkParts | undefined;
   readonly #channels = new Set<SshChannel>();
   readonly #waiting = new Set<(reason: TunnelError) => void>();
   readonly #closedCallbacks: ((reason: TunnelError) => void)[] = [];
@@ -56,6 +59,7 @@ export class SshTransport implements SessionTransport {
     this.#parts = parts;
     this.#client = parts.last.client;
     this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
+    this.#bulk = this.#bulkParts();
     this.facts = factsOf(parts);
     this.#listen();
     for (const hop of parts.hops) hop.onEnded((reason) => this.#end(reason));
@@ -204,6 +208,12 @@ export class SshTransport implements SessionTransport {
     });
   }
 
+  #bulkParts(): BulkParts | undefined {
+    const { last, dataPath } = this.#parts;
+    const adjusts = dataPath.levers.sharing ? last.adjusts : undefined;
+    return adjusts && { adjusts, sharing: new Sharing(), roundTripMs: () => this.#roundTripMs };
+  }
+
   #adopt(stream: RawChannel): SshChannel {
     const { levers, windows } = this.#parts.dataPath;
     const window = { growth: new WindowGrowth(windows), roundTripMs: () => this.#roundTripMs };
@@ -211,6 +221,7 @@ export class SshTransport implements SessionTransport {
       uplink: this.#uplink,
       reads: this.#parts.reads,
       window: levers.windows ? window : undefined,
+      bulk: this.#bulk,
       onGone: (gone) => void this.#channels.delete(gone),
     });
     if (this.#ended === undefined) this.#channels.add(channel);

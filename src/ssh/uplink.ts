@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { writeBatchOf } from './write-batch.ts';
 
 /** A channel that was told to wait. */
 export interface Held {
@@ -24,6 +25,11 @@ export class Uplink {
 
   get full(): boolean {
     return this.#streams.some((stream) => stream.writableNeedDrain && stream.writableLength > MOST_QUEUED_BYTES);
+  }
+
+  /** Sends at once what was written in this turn. */
+  hurry(): void {
+    for (const stream of this.#streams.toReversed()) writeBatchOf(stream)?.send();
   }
 
   /** Released in the order of holding, so that no channel starves behind a greedy one. */

@@ -6,6 +6,13 @@ const FULL_BYTES = SLAB_BYTES / 2;
 /** Copying so little costs less than a write of its own. */
 const SMALL_BYTES = 4 * 1024;
 
+const known = new WeakMap<Duplex, WriteBatch>();
+
+/** The batch of a stream that has one. */
+export function writeBatchOf(stream: Duplex): WriteBatch | undefined {
+  return known.get(stream);
+}
+
 /**
  * Gathers what is written to a stream in one turn of the event loop and writes it at once. Whoever builds its packets in
  * `room` has them sent from there without a copy. Order is kept, also against larger buffers and the end of the stream.
@@ -27,9 +34,15 @@ export class WriteBatch {
     this.#write = stream.write.bind(stream);
   }
 
+  /** Writes at once what was gathered: for a packet that should not wait for the rest of the turn. */
+  send(): void {
+    this.#flush();
+  }
+
   /** From now on, what anybody writes to the stream goes through the batch. */
   static over(stream: Duplex, pool: SlabPool): WriteBatch {
     const batch = new WriteBatch(stream, pool);
+    known.set(stream, batch);
     const end: unknown = stream.end.bind(stream);
     stream.write = (chunk: unknown, ...rest: unknown[]): boolean => batch.#take(chunk, rest);
     stream.end = (...rest: unknown[]): Duplex => {

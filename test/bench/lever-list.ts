@@ -31,6 +31,7 @@ export const LEVERS: readonly Lever[] = [
   lever('bound of the queue', 'queue-bound', 'ssh/uplink.ts', ['pushing', 'up16', 'beside up']),
   lever('wide reads of clients', 'wide-reads', 'forward/wide-reads.ts', ['up', 'up16']),
   lever('turns of sources', 'turns', 'forward/read-turns.ts', ['up', 'up16', 'beside up']),
+  lever('room for who speaks in between', 'sharing', 'ssh/data-path.ts', ['up', 'beside up']),
   lever('pooled reads of the network', 'reads', 'ssh/data-path.ts', ['down', 'down16', 'beside down']),
   lever('split packets in one memory', 'split-packets', 'ssh/compat/split-packets.ts', ['down', 'down16']),
   lever('rests of a fast download', 'rests', 'ssh/read-pace.ts', ['down']),

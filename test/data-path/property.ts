@@ -41,7 +41,16 @@ const setting: fc.Arbitrary<Setting> = fc
     sealed: fc.constantFrom(...CIPHERS, ...MORE_CIPHERS),
     hops: fc.constantFrom(1, 1, 1, 2),
     compression: fc.constantFrom(false, false, false, true),
-    levers: fc.constantFrom({}, {}, {}, { slab: false }, { reads: false }, { windows: false }, { channels: false }),
+    levers: fc.constantFrom(
+      {},
+      {},
+      {},
+      { slab: false },
+      { reads: false },
+      { windows: false },
+      { channels: false },
+      { sharing: false },
+    ),
     rekeyBytes: fc.constantFrom(null, 700_000, 3_000_000),
     cuts,
   })

@@ -178,6 +178,31 @@ test('sources read on in the order in which they came, two in a turn', async () 
   expect(Math.max(...turns.map(({ length }) => length))).toBe(2);
 });
 
+test('a socket that reads wide reads less at a time while others share its connection', async () => {
+  const { near, accepted } = await pair();
+  const sizes: number[] = [];
+  let most = 16_384;
+  expect(
+    readWide(
+      accepted,
+      (chunk) => {
+        sizes.push(chunk.length);
+        if (sizes.length === 3) most = TURN_BYTES;
+      },
+      () => most,
+    ),
+  ).toBe(true);
+  accepted.resume();
+  near.write('x'); // after each read the next one is decided
+  await eventually(() => sizes.length === 1);
+
+  near.end(Buffer.alloc(MIB));
+
+  await eventually(() => sizes.reduce((sum, size) => sum + size, 0) === MIB + 1);
+  expect(sizes.slice(0, 3)).toEqual([1, 16_384, 16_384]);
+  expect(Math.max(...sizes)).toBeGreaterThan(16_384);
+});
+
 test('a socket that reads wide keeps order, ends and can be paused', async () => {
   const { near, accepted } = await pair();
   const heard: string[] = [];

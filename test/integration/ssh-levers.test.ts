@@ -12,7 +12,8 @@ import { packetLayout } from '../../src/ssh/compat/packet-layout.ts';
 import { buildInSlab } from '../../src/ssh/compat/packet-slab.ts';
 import { windowKeeper, windowsAreKnown } from '../../src/ssh/compat/channel-window.ts';
 import { lightChannels } from '../../src/ssh/compat/light-channels.ts';
-import { protocolOf } from '../../src/ssh/compat/protocol.ts';
+import { windowAdjustsOf } from '../../src/ssh/compat/window-adjusts.ts';
+import { protocolOf, type Protocol } from '../../src/ssh/compat/protocol.ts';
 import { bindingAvailable } from '../../src/ssh/compat/internals.ts';
 import { CHACHA20 } from '../support/chacha20.ts';
 import { guardReads } from '../../src/ssh/compat/read-guard.ts';
@@ -71,6 +72,7 @@ test('another ssh2 is left as it is, and a person is told', () => {
   expect(packetLayout({ allocPacket: () => Buffer.alloc(64), _instance: {} })).toBeUndefined();
   expect(packetLayout(undefined)).toBeUndefined();
   expect(windowKeeper(new PassThrough(), new WindowGrowth(new WindowBudget()))).toBeUndefined();
+  expect(windowAdjustsOf({ _handlers: {} } as unknown as Protocol)).toBeUndefined();
   expect(boundQueues({ readableHighWaterMark: 2, writableHighWaterMark: 2 } as PassThrough, 1)).toBe(false);
   expect(guardWindows(new PassThrough() as never, { _handlers: {} } as never)).toBe(false);
   expect(splitPacketsAreKnown({ _decipher: { _instance: {}, _packet: null } } as never)).toBe(false);
@@ -101,6 +103,25 @@ test('what an addon made outlives the cipher that it was made for, which notices
 
   expect(ciphers.map(({ _instance }) => _instance)).toEqual([one, other]);
   expect(Object.keys(ciphers[0] ?? {})).toEqual(['_instance']);
+});
+
+test('whoever sends through a channel is told of each widening of its window, after ssh2 was, until it has closed', async () => {
+  await using server = await startScriptedServer();
+  const protocol = protocolOf(await readyClient(server.port, 'aes128-gcm@openssh.com'));
+  const handlers = protocol._handlers as unknown as { CHANNEL_WINDOW_ADJUST: (...args: unknown[]) => void };
+  const heard: string[] = [];
+  handlers.CHANNEL_WINDOW_ADJUST = (_self, recipient, bytes) =>
+    heard.push(`ssh2 ${String(recipient)} ${String(bytes)}`);
+  const adjusts = windowAdjustsOf(protocol);
+  const unwatch = adjusts?.watch({ incoming: { id: 7 }, outgoing: { id: 3 } }, (bytes) => heard.push(`told ${bytes}`));
+  const widen = (channel: number): void => handlers.CHANNEL_WINDOW_ADJUST(protocol, channel, 100);
+
+  for (const channel of [3, 7]) widen(channel);
+  unwatch?.();
+  widen(7);
+
+  expect(heard).toEqual(['ssh2 3 100', 'ssh2 7 100', 'told 100', 'ssh2 7 100']);
+  expect(adjusts?.watch({}, () => undefined)).toBeUndefined();
 });
 
 test('a guard knows which messages leave nothing behind in ssh2, and mistrusts the others', async () => {

@@ -21,7 +21,10 @@ export function dataPathCases(sealings: readonly Sealed[] = CIPHERS): void {
     test.each<[string, Omit<Setting, 'cipher' | 'mac'>]>([
       ['while both sides exchange keys', { ...PLAIN, rekeyBytes: 700_000 }],
       ['through two hops, compressed', { ...PLAIN, hops: 2, compression: true }],
-      ['with every lever off', { ...PLAIN, levers: { slab: false, windows: false, reads: false, channels: false } }],
+      [
+        'with every lever off',
+        { ...PLAIN, levers: { slab: false, windows: false, reads: false, channels: false, sharing: false } },
+      ],
     ])('what both ends send arrives whole %s', { timeout: 60_000 }, async (_name, setting) => {
       await using run = await stage.connect({ ...sealed, ...setting });
       await fc.assert(

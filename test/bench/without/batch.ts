@@ -1,6 +1,7 @@
 /** A write for each packet, out of the slab that it was built in. */
 import type { Duplex } from 'node:stream';
 import { SLAB_BYTES, type Slab, type SlabPool } from '../../../src/ssh/slab-pool.ts';
+import type { writeBatchOf as real } from '../../../src/ssh/write-batch.ts';
 
 export class WriteBatch {
   readonly #pool: SlabPool;
@@ -43,3 +44,6 @@ export class WriteBatch {
     this.#pool.give(slab);
   }
 }
+
+/** Nothing is gathered, so there is nothing to send sooner. */
+export const writeBatchOf: typeof real = () => undefined;

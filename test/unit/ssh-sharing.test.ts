@@ -1,0 +1,196 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BulkSend } from '../../src/ssh/bulk-send.ts';
+import { Sharing, type Sender } from '../../src/ssh/sharing.ts';
+import { UnderWay } from '../../src/ssh/under-way.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+const aSender = (): Sender => ({ smallMs: -Infinity, smallTurn: 0 });
+
+/** Whether a connection counts as shared after these: whose, and how much, one every ten milliseconds. */
+function sharedAfter(...sent: readonly (readonly ['a' | 'b' | 'c', number])[]): boolean {
+  const sharing = new Sharing();
+  const senders = { a: aSender(), b: aSender(), c: aSender() };
+  for (const [name, bytes] of sent) {
+    sharing.sends(senders[name], bytes);
+    vi.advanceTimersByTime(10);
+  }
+  return sharing.at(performance.now());
+}
+
+test.each<[string, readonly (readonly ['a' | 'b' | 'c', number])[], boolean]>([
+  [
+    'words between the chunks of an upload share it',
+    [
+      ['a', 64 * KIB],
+      ['b', 9],
+      ['a', 64 * KIB],
+      ['b', 9],
+    ],
+    true,
+  ],
+  [
+    'an upload alone shares nothing',
+    [
+      ['a', 64 * KIB],
+      ['a', 9],
+      ['a', 64 * KIB],
+      ['a', 9],
+    ],
+    false,
+  ],
+  [
+    'uploads that begin with a few words do not',
+    [
+      ['a', 9],
+      ['b', 9],
+      ['c', 9],
+      ['a', 64 * KIB],
+      ['b', 64 * KIB],
+      ['a', 64 * KIB],
+    ],
+    false,
+  ],
+  [
+    'several uploads do not, whatever a chunk of theirs',
+    [
+      ['a', 64 * KIB],
+      ['b', 9],
+      ['a', 64 * KIB],
+      ['b', 64 * KIB],
+      ['a', 9],
+      ['b', 9],
+    ],
+    false,
+  ],
+  [
+    'one request on a connection of its own does not',
+    [
+      ['a', 64 * KIB],
+      ['b', 9],
+      ['a', 64 * KIB],
+      ['c', 9],
+    ],
+    false,
+  ],
+  [
+    'words among words do not',
+    [
+      ['a', 9],
+      ['b', 9],
+      ['a', 9],
+      ['b', 9],
+    ],
+    false,
+  ],
+])('%s', (_name, sent, shared) => {
+  expect(sharedAfter(...sent)).toBe(shared);
+});
+
+test("a second after the last word the connection is the upload's again", () => {
+  const sharing = new Sharing();
+  const [upload, other] = [aSender(), aSender()];
+  const inBetween = [upload, other, upload, other].map((one) => sharing.sends(one, one === other ? 1 : 64 * KIB));
+
+  expect(inBetween).toEqual([false, false, false, true]);
+  vi.advanceTimersByTime(999);
+  expect(sharing.at(performance.now())).toBe(true);
+  vi.advanceTimersByTime(1);
+  expect(sharing.at(performance.now())).toBe(false);
+});
+
+/** A server that widens by `bytes` every `everyMs`, for a second. */
+function widened(bytes: number, everyMs: number, roundTripMs: number | undefined): UnderWay {
+  const underWay = new UnderWay();
+  for (let ms = 0; ms <= 1_000; ms += everyMs) underWay.adjusted(bytes, ms, roundTripMs);
+  return underWay;
+}
+
+test('little is under way on a short path, and what the path holds on a long one', () => {
+  expect(new UnderWay().mostBytes).toBe(Infinity);
+  expect(widened(96 * KIB, 1, undefined).mostBytes).toBe(192 * KIB);
+  expect(widened(64 * KIB, 1, 0.2).mostBytes / KIB).toBeCloseTo(128 + 64 * 0.2 * 1.25);
+  expect(widened(96 * KIB, 5, 100).mostBytes / MIB).toBeGreaterThan((96 / 1_024) * 20);
+});
+
+test('a server that widens its windows by halves is left its window', () => {
+  expect(widened(MIB, 2, 0.2).mostBytes).toBeGreaterThanOrEqual(2 * MIB);
+});
+
+test('patience lasts as long as the server is slow, and a pause of the source is none of its slowness', () => {
+  expect(widened(96 * KIB, 1, 0.2).patienceMs(0.2)).toBe(200);
+  expect(widened(96 * KIB, 1, 0.2).patienceMs(100)).toBe(400);
+  const slow = widened(96 * KIB, 100, 20);
+  expect(slow.patienceMs(20)).toBeGreaterThan(350);
+  slow.adjusted(96 * KIB, 3_600_000, 20);
+  expect(slow.patienceMs(20)).toBeLessThan(3_000);
+});
+
+/** A channel with a window of 2 MiB of which everything is under way, beside one that speaks in between. */
+function heldUpload() {
+  const sharing = new Sharing();
+  const [upload, other] = [aSender(), aSender()];
+  for (const one of [upload, other, upload, other]) sharing.sends(one, one === other ? 1 : 64 * KIB);
+  let [windowBytes, rooms] = [2 * MIB, 0];
+  let adjusted = (_bytes: number): void => undefined;
+  const watch = (_channel: object, told: (bytes: number) => void) => {
+    adjusted = told;
+    return () => undefined;
+  };
+  const window = { firstBytes: 2 * MIB, bytes: () => windowBytes };
+  const parts = { adjusts: { watch }, sharing, roundTripMs: () => 0.2 };
+  const bulk = new BulkSend({}, window, parts, () => (rooms += 1));
+  return {
+    bulk,
+    rooms: () => rooms,
+    send: (bytes: number) => (windowBytes -= bytes),
+    widen: (bytes: number) => {
+      windowBytes += bytes;
+      adjusted(bytes);
+    },
+    speak: () => [upload, other].map((one) => sharing.sends(one, one === other ? 1 : 64 * KIB)),
+  };
+}
+
+test('an upload is held when enough is under way, and goes on when the window was widened', () => {
+  const { bulk, rooms, send, widen } = heldUpload();
+  expect(bulk.full).toBe(false);
+  send(1_024 * KIB);
+  expect(bulk.full).toBe(false); // nobody knows the server yet
+  widen(64 * KIB);
+  expect([bulk.full, rooms()]).toEqual([true, 0]);
+  widen(900 * KIB);
+  expect([bulk.full, rooms()]).toEqual([false, 1]);
+  bulk.close();
+});
+
+test('a server that waits for more than it was given gets it, and nobody waits when the other falls silent', () => {
+  const { bulk, rooms, send, widen, speak } = heldUpload();
+  send(300 * KIB);
+  widen(1);
+  expect(bulk.full).toBe(true);
+  vi.advanceTimersByTime(200);
+  expect([bulk.full, rooms()]).toEqual([true, 1]);
+  vi.advanceTimersByTime(200);
+  expect([bulk.full, rooms()]).toEqual([false, 2]);
+  speak();
+  send(1_024 * KIB);
+  expect(bulk.full).toBe(true);
+  vi.advanceTimersByTime(1_000);
+  expect(bulk.full).toBe(false);
+  bulk.close();
+});
+
+test('a channel that has closed waits for nothing', () => {
+  const { bulk, rooms, send, widen } = heldUpload();
+  send(1_024 * KIB);
+  widen(1);
+  expect(bulk.full).toBe(true);
+  bulk.close();
+  vi.advanceTimersByTime(60_000);
+  expect(rooms()).toBe(0);
+});
