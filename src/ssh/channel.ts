@@ -108,6 +108,11 @@ export class SshChannel implements Channel, Held, Borrower {
     if (this.#paused) stream.pause();
   }
 
+  /** Nothing was sent on it yet, and nothing waits to be. */
+  get silent(): boolean {
+    return this.#state === 'open' && !this.#ended && this.#sendWindow() === this.#peerWindow.firstBytes;
+  }
+
   get shared(): boolean {
     return this.#parts.bulk?.sharing.at(performance.now()) === true;
   }

@@ -13,6 +13,7 @@ import { TunnelError } from '../model/failure.ts';
 import type { BulkParts } from './bulk-send.ts';
 import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
 import { LightChannel } from './compat/light-channel.ts';
+import { acknowledge } from './compat/prompt-ack.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
@@ -88,7 +89,10 @@ export class SshTransport implements SessionTransport {
       discard,
     ).then((stream) => {
       this.#sawRoundTrip(performance.now() - sentMs);
-      return this.#adopt(stream);
+      const channel = this.#adopt(stream);
+      // What a client that speaks first has to say is on its way by then.
+      setImmediate(() => this.#hear(channel));
+      return channel;
     });
   }
 
@@ -227,6 +231,11 @@ export class SshTransport implements SessionTransport {
     if (this.#ended === undefined) this.#channels.add(channel);
     else channel.lost(this.#ended);
     return channel;
+  }
+
+  /** A server that greets (SMTP, POP3, SSH itself) has its greeting held back by sshd until the confirmation is acknowledged. */
+  #hear(channel: SshChannel): void {
+    if (channel.silent && this.#ended === undefined) acknowledge(this.#parts.last.protocol);
   }
 
   #sawRoundTrip(milliseconds: number): void {
