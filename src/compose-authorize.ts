@@ -5,8 +5,8 @@ import { writeKeyPair } from './files/key-files.ts';
 import { fingerprint } from './known-hosts/verdict.ts';
 import { TunnelError } from './model/failure.ts';
 import { WireReader } from './model/wire.ts';
-import { readKeyFile } from './ssh/key-file.ts';
-import { makeKeyPair } from './ssh/key-pair.ts';
+import { readKeyFile } from './ssh/keys/key-file.ts';
+import { makeKeyPair } from './ssh/keys/key-pair.ts';
 
 /** The public half of a key, and where its private half is. */
 export interface KeyAtHand {

@@ -9,7 +9,7 @@ import { ensurePrivateFolder } from './files/private-folder.ts';
 import { listProfiles, readProfileText } from './files/profiles.ts';
 import { StateFile } from './files/state.ts';
 import { UsedCodesFile } from './files/used-codes.ts';
-import { ListeningSockets } from './forward/listening-sockets.ts';
+import { ListeningSockets } from './forward/listen/listening-sockets.ts';
 import type { Dial } from './link/transport.ts';
 import { TunnelError } from './model/failure.ts';
 import { NOTHING_UNLOCKED, type Estate } from './model/handover.ts';
@@ -19,7 +19,7 @@ import { EventLog } from './observe/log.ts';
 import type { ReadSecret } from './secrets/read.ts';
 import { parseProfile } from './profile/parse.ts';
 import { bindConflicts } from './plan/conflicts.ts';
-import type { KeyRing } from './ssh/key-ring.ts';
+import type { KeyRing } from './ssh/keys/key-ring.ts';
 import type { NoteLevel, SupervisorDeps } from './supervisor/deps.ts';
 import { TunnelSupervisor } from './supervisor/supervisor.ts';
 
@@ -54,7 +54,7 @@ export function compose({
   const { estate = NO_ESTATE } = options;
   let keyRing: KeyRing | undefined;
   const loadSsh = async (): Promise<Dial> => {
-    const { KeyRing } = await import('./ssh/key-ring.ts');
+    const { KeyRing } = await import('./ssh/keys/key-ring.ts');
     keyRing ??= new KeyRing(estate.unlocked);
     return loadDial(secrets, paths, keyRing);
   };
@@ -111,7 +111,7 @@ export async function loadAll(): Promise<void> {
     import('./ssh/compat/ml-kem.ts').then(({ readMlKem }) => readMlKem()),
     import('./compose-secrets.ts'),
     import('./secrets/keychain.ts'),
-    import('./ssh/key-ring.ts'),
+    import('./ssh/keys/key-ring.ts'),
     import('./compose-router.ts'),
   ]);
 }

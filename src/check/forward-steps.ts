@@ -1,6 +1,6 @@
-import { dialDatagrams } from '../forward/dial-datagrams.ts';
-import { dialLocal } from '../forward/dial.ts';
-import { expectationText, probeService } from '../forward/probe.ts';
+import { dialDatagrams } from '../forward/reach/dial-datagrams.ts';
+import { dialLocal } from '../forward/reach/dial.ts';
+import { expectationText, probeService } from '../forward/reach/probe.ts';
 import type { Channel, Transport } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';

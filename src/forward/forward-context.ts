@@ -6,8 +6,8 @@ import type { MappingFacts } from '../model/mapping.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
-import type { OnNote } from './burst.ts';
-import type { ListeningSockets } from './listening-sockets.ts';
+import type { OnNote } from './clients/burst.ts';
+import type { ListeningSockets } from './listen/listening-sockets.ts';
 
 /** One forward of a tunnel, whatever its kind. It comes up by itself once started, until it is closed. */
 export interface Forward {

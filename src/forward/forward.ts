@@ -2,16 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint } from '../model/endpoint.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { ForwardPlan, SocksForwardPlan } from '../model/plan.ts';
-import type { Dial } from './dial.ts';
+import type { Dial } from './reach/dial.ts';
 import type { Forward, ForwardContext } from './forward-context.ts';
 import { ListeningForward } from './listening-forward.ts';
-import { isPermitted, proxyTarget, type ProxyRules } from './negotiate.ts';
-import { ProxyLogin } from './proxy-login.ts';
+import { isPermitted, proxyTarget, type ProxyRules } from './parley/negotiate.ts';
+import { ProxyLogin } from './parley/proxy-login.ts';
 import { tcpRelay } from './relay.ts';
-import { fixedTarget, type Route } from './route.ts';
+import { fixedTarget, type Route } from './reach/route.ts';
 import { ServerForward } from './server-forward.ts';
-import { TriggerForward } from './trigger-forward.ts';
-import { UdpRelay } from './udp.ts';
+import { TriggerForward } from './trigger/trigger-forward.ts';
+import { UdpRelay } from './udp/udp.ts';
 
 /**
  * The table of kinds: who hands the connections over, how a target is agreed, who reaches it. Nothing is bound before

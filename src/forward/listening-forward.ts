@@ -3,18 +3,18 @@ import { formatDuration } from '../model/duration.ts';
 import type { Originator } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import type { ForwardPlan } from '../model/plan.ts';
-import { AcceptedConnection } from './accepted-connection.ts';
-import { Binding } from './binding.ts';
-import { Burst } from './burst.ts';
-import { ClientTurns, type Turn } from './client-turns.ts';
-import { Connections } from './connections.ts';
-import { Entrance } from './entrance.ts';
+import { AcceptedConnection } from './clients/accepted-connection.ts';
+import { Binding } from './listen/binding.ts';
+import { Burst } from './clients/burst.ts';
+import { ClientTurns, type Turn } from './clients/client-turns.ts';
+import { Connections } from './clients/connections.ts';
+import { Entrance } from './clients/entrance.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings, HealthSource } from './forward-context.ts';
-import { HealthWatch } from './health-watch.ts';
+import { HealthWatch } from './reach/health-watch.ts';
 import { LinkNeed } from './link-need.ts';
-import { listen, type Listener } from './listener.ts';
-import type { Route } from './route.ts';
-import { wideReadsAreKnown } from './wide-reads.ts';
+import { listen, type Listener } from './listen/listener.ts';
+import type { Route } from './reach/route.ts';
+import { wideReadsAreKnown } from './splice/wide-reads.ts';
 
 /** RFC 4254 section 7.2 wants an address; a unix socket's peer has none. The values OpenSSH sends in its place. */
 const NO_ADDRESS = { address: '127.0.0.1', port: 65_535 };

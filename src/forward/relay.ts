@@ -4,13 +4,13 @@ import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
 import { forwardTarget } from '../model/forward-target.ts';
 import type { RelayForwardPlan } from '../model/plan.ts';
-import { dialSocket, SocketChannel } from './dial.ts';
+import { dialSocket, SocketChannel } from './reach/dial.ts';
 import type { Forward, ForwardContext } from './forward-context.ts';
 import { ListeningForward } from './listening-forward.ts';
-import { noCarrier } from './no-carrier.ts';
-import { proxyHeader, type ProxiedConnection } from './proxy-protocol.ts';
-import type { Bargain } from './route.ts';
-import { TargetPool } from './target-pool.ts';
+import { noCarrier } from './reach/no-carrier.ts';
+import { proxyHeader, type ProxiedConnection } from './reach/proxy-protocol.ts';
+import type { Bargain } from './reach/route.ts';
+import { TargetPool } from './reach/target-pool.ts';
 
 /** A target that is silent for so long is passed over while another is left: three tries of TCP, and a client waits for it. */
 const PASS_OVER_MS = 3_000;

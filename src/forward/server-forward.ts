@@ -4,15 +4,15 @@ import { formatEndpoint, isLoopback, type Endpoint } from '../model/endpoint.ts'
 import type { TunnelError } from '../model/failure.ts';
 import { asTunnelError } from '../model/failure.ts';
 import type { ForwardPlan } from '../model/plan.ts';
-import { Burst } from './burst.ts';
-import { ClientTurns, type Turn } from './client-turns.ts';
-import { Connections } from './connections.ts';
-import { dialLocal } from './dial.ts';
-import { Entrance } from './entrance.ts';
+import { Burst } from './clients/burst.ts';
+import { ClientTurns, type Turn } from './clients/client-turns.ts';
+import { Connections } from './clients/connections.ts';
+import { dialLocal } from './reach/dial.ts';
+import { Entrance } from './clients/entrance.ts';
 import type { Forward, ForwardContext, ForwardFacts, ForwardSettings } from './forward-context.ts';
-import { HealthWatch } from './health-watch.ts';
-import { IncomingConnection } from './incoming-connection.ts';
-import type { Negotiate } from './route.ts';
+import { HealthWatch } from './reach/health-watch.ts';
+import { IncomingConnection } from './clients/incoming-connection.ts';
+import type { Negotiate } from './reach/route.ts';
 import { firstRefusal, staleListener } from './server-refusal.ts';
 
 /** Where the clients of a server's listener go: to one place, or each where it asks. */

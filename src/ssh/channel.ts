@@ -1,17 +1,17 @@
 import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
-import { BulkSend, type BulkParts, type PeerWindow } from './bulk-send.ts';
+import { BulkSend, type BulkParts, type PeerWindow } from './data/bulk-send.ts';
 import { endOnce } from './compat/channel-end.ts';
 import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
 import { LightChannel } from './compat/light-channel.ts';
-import type { PooledReads } from './pooled-reads.ts';
-import type { Borrower } from './read-loans.ts';
-import type { Sender } from './sharing.ts';
-import { Stash } from './stash.ts';
-import type { Held, Uplink } from './uplink.ts';
-import type { WindowGrowth } from './window-growth.ts';
+import type { PooledReads } from './data/pooled-reads.ts';
+import type { Borrower } from './data/read-loans.ts';
+import type { Sender } from './data/sharing.ts';
+import { Stash } from './data/stash.ts';
+import type { Held, Uplink } from './data/uplink.ts';
+import type { WindowGrowth } from './data/window-growth.ts';
 
 /** An ssh2 channel as it comes: a stream whose `close` sends SSH_MSG_CHANNEL_CLOSE. */
 export interface Ssh2Channel extends Duplex {

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { connect, createServer, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from 'ssh2';
-import { makeKeyPair } from './key-pair.ts';
+import { makeKeyPair } from './keys/key-pair.ts';
 
 export interface DemoServerOptions {
   /** Where a `direct-tcpip` target really leads: a port of 127.0.0.1. Undefined refuses the target. */

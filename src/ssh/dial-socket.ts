@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import { TunnelError } from '../model/failure.ts';
-import { PooledReads } from './pooled-reads.ts';
-import type { ReadPool } from './read-pool.ts';
+import { PooledReads } from './data/pooled-reads.ts';
+import type { ReadPool } from './data/read-pool.ts';
 
 export interface SocketTarget {
   readonly host: string;

@@ -3,7 +3,7 @@ import type { Clock } from '../model/clock.ts';
 import type { HopPlan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
-import type { KeyRing } from './key-ring.ts';
+import type { KeyRing } from './keys/key-ring.ts';
 
 /** Where the window of the last code used is kept, over the process's own end: a code must not be used twice. */
 export interface UsedCodes {

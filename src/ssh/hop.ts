@@ -17,12 +17,12 @@ import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
 import { windowAdjustsOf, type WindowAdjusts } from './compat/window-adjusts.ts';
 import { guardWindows } from './compat/window-guard.ts';
-import type { DataPath } from './data-path.ts';
+import type { DataPath } from './data/data-path.ts';
 import type { Deadline } from './deadline.ts';
 import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
 import type { HopContext } from './hop-context.ts';
 import type { HostKeyCheck } from './host-key.ts';
-import { Login } from './login.ts';
+import { Login } from './login/login.ts';
 import { MessageScreen, ProtocolBreach, type Stage } from './message-screen.ts';
 
 /** What a hop needs besides its context to say hello and log in. */

@@ -10,19 +10,19 @@ import type {
 } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
-import type { BulkParts } from './bulk-send.ts';
+import type { BulkParts } from './data/bulk-send.ts';
 import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
 import { LightChannel } from './compat/light-channel.ts';
 import { acknowledge } from './compat/prompt-ack.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
-import type { DataPath } from './data-path.ts';
+import type { DataPath } from './data/data-path.ts';
 import type { HopConnection } from './hop.ts';
-import type { PooledReads } from './pooled-reads.ts';
+import type { PooledReads } from './data/pooled-reads.ts';
 import { runSession, type AskServer } from './session.ts';
-import { Sharing } from './sharing.ts';
-import { Uplink } from './uplink.ts';
-import { WindowGrowth } from './window-growth.ts';
+import { Sharing } from './data/sharing.ts';
+import { Uplink } from './data/uplink.ts';
+import { WindowGrowth } from './data/window-growth.ts';
 
 /** How long a goodbye may take before the socket is simply closed. */
 const GOODBYE_MS = 1_000;

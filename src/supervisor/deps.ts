@@ -1,5 +1,5 @@
 import type { Forward, ForwardContext } from '../forward/forward-context.ts';
-import type { ListeningSockets } from '../forward/listening-sockets.ts';
+import type { ListeningSockets } from '../forward/listen/listening-sockets.ts';
 import type { Ask } from '../link/ask.ts';
 import type { ManagedCarrier } from '../link/carrier.ts';
 import type { Clock } from '../model/clock.ts';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pauseFor } from 'node:timers/promises';
 import fc from 'fast-check';
-import { resetOrDestroy } from '../../src/forward/reset.ts';
+import { resetOrDestroy } from '../../src/forward/splice/reset.ts';
 import { asError } from '../../src/model/failure.ts';
 import { ByteFlow } from './byte-flow.ts';
 

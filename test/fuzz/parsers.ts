@@ -30,11 +30,11 @@ import { treeOfLines } from '../../src/ssh-config/config-tree.ts';
 import { evaluateConfig } from '../../src/ssh-config/evaluate.ts';
 import { matchesPattern, matchWords } from '../../src/ssh-config/lines.ts';
 import { readSettings, splitWords } from '../../src/ssh-config/settings.ts';
-import { decodeKey } from '../../src/ssh/key-decoder.ts';
-import { keyFormat, publicKeyLine } from '../../src/ssh/key-format.ts';
-import { makeKeyPair } from '../../src/ssh/key-pair.ts';
+import { decodeKey } from '../../src/ssh/keys/key-decoder.ts';
+import { keyFormat, publicKeyLine } from '../../src/ssh/keys/key-format.ts';
+import { makeKeyPair } from '../../src/ssh/keys/key-pair.ts';
 import { MessageScreen, ProtocolBreach, type Stage } from '../../src/ssh/message-screen.ts';
-import { asPrivateKey } from '../../src/ssh/private-key.ts';
+import { asPrivateKey } from '../../src/ssh/keys/private-key.ts';
 import { bent, bentBytes } from './bent.ts';
 
 /** A parser of something that others wrote, and what must hold whatever they wrote. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bindTogether, listen, type Listener, type ListenerOptions } from '../../src/forward/listener.ts';
+import { bindTogether, listen, type Listener, type ListenerOptions } from '../../src/forward/listen/listener.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
-import { dialLocal } from '../../src/forward/dial.ts';
-import { probeService, type ProbeResult } from '../../src/forward/probe.ts';
+import { dialLocal } from '../../src/forward/reach/dial.ts';
+import { probeService, type ProbeResult } from '../../src/forward/reach/probe.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import type { Expectation } from '../../src/model/plan.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { resetOrDestroy } from '../../src/forward/reset.ts';
+import { resetOrDestroy } from '../../src/forward/splice/reset.ts';
 import { client, TcpTarget } from '../support/tcp-target.ts';
 
 // A reset that fails leaves the descriptor open for good, and nobody is told 'close'.

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { dialLocal } from '../../src/forward/dial.ts';
-import { Splice, type SpliceEnding } from '../../src/forward/splice.ts';
+import { dialLocal } from '../../src/forward/reach/dial.ts';
+import { Splice, type SpliceEnding } from '../../src/forward/splice/splice.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { CutChannel } from '../support/local-carrier.ts';

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect, createServer, Socket, type Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { Channel, ChannelSink } from '../../src/link/transport.ts';
-import { awaitTurn, forgetTurn, TURN_BYTES, type Reading } from '../../src/forward/read-turns.ts';
-import { Splice } from '../../src/forward/splice.ts';
-import { readWide } from '../../src/forward/wide-reads.ts';
+import { awaitTurn, forgetTurn, TURN_BYTES, type Reading } from '../../src/forward/splice/read-turns.ts';
+import { Splice } from '../../src/forward/splice/splice.ts';
+import { readWide } from '../../src/forward/splice/wide-reads.ts';
 import { eventually } from '../support/eventually.ts';
 
 const MIB = 1024 * 1024;

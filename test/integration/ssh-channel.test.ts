@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test 
 import type { Channel, Transport } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
-import { makeKeyPair } from '../../src/ssh/key-pair.ts';
+import { makeKeyPair } from '../../src/ssh/keys/key-pair.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { aDial, aHop, ALWAYS, aRequest, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer } from '../support/ssh-server.ts';

@@ -8,7 +8,7 @@ import ssh2, { type AuthContext } from 'ssh2';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { HopPlan } from '../../src/model/plan.ts';
 import { Secret } from '../../src/model/secret.ts';
-import { AgentClient } from '../../src/ssh/agent.ts';
+import { AgentClient } from '../../src/ssh/keys/agent.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { startDemoServer } from '../../src/ssh/demo-server.ts';
 import { WireReader, wireString, wireUint32 } from '../../src/model/wire.ts';

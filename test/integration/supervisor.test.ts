@@ -1,4 +1,4 @@
-import { ListeningSockets } from '../../src/forward/listening-sockets.ts';
+import { ListeningSockets } from '../../src/forward/listen/listening-sockets.ts';
 import { NOTHING_UNLOCKED } from '../../src/model/handover.ts';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';

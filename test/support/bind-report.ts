@@ -2,7 +2,7 @@
  * A program that tries to bind and prints how that went as one JSON line, then ends: `bind-report.ts HOST PORT [UID]`.
  * With a uid it acts as that user from then on (start it as root).
  */
-import { listen } from '../../src/forward/listener.ts';
+import { listen } from '../../src/forward/listen/listener.ts';
 import { asTunnelError } from '../../src/model/failure.ts';
 
 const [, , host = 'localhost', port = '0', uid] = process.argv;

@@ -1,5 +1,5 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
-import { resetOrDestroy } from '../../src/forward/reset.ts';
+import { resetOrDestroy } from '../../src/forward/splice/reset.ts';
 import { PathLane, type PathRules } from './path-lane.ts';
 
 /** A connection through the path: towards its client, towards its server. */

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { SocketChannel } from '../../src/forward/dial.ts';
+import { SocketChannel } from '../../src/forward/reach/dial.ts';
 import type { ListenWatch, RemoteListener } from '../../src/link/carrier.ts';
 import type { OnIncoming } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';

@@ -1,4 +1,4 @@
-import { dialLocal } from '../../src/forward/dial.ts';
+import { dialLocal } from '../../src/forward/reach/dial.ts';
 import type { Carrier, RemoteListener } from '../../src/link/carrier.ts';
 import type { Channel, ChannelSink, Originator } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';

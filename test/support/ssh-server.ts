@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type Connection, type ServerConfig } from 'ssh2';
-import { makeKeyPair } from '../../src/ssh/key-pair.ts';
+import { makeKeyPair } from '../../src/ssh/keys/key-pair.ts';
 
 /** An SSH server in this process that does what a test tells it to. */
 export interface ScriptedServer {

@@ -3,7 +3,7 @@
  * at the first byte on stdin it gives the descriptors back and prints `fed`.
  */
 import { closeSync, openSync } from 'node:fs';
-import { listen } from '../../src/forward/listener.ts';
+import { listen } from '../../src/forward/listen/listener.ts';
 
 const hoard: number[] = [];
 const listener = await listen({

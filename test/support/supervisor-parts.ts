@@ -1,4 +1,4 @@
-import { ListeningSockets } from '../../src/forward/listening-sockets.ts';
+import { ListeningSockets } from '../../src/forward/listen/listening-sockets.ts';
 import { NOTHING_UNLOCKED } from '../../src/model/handover.ts';
 import type { Forward, ForwardContext, ForwardFacts } from '../../src/forward/forward-context.ts';
 import { sameForward } from '../../src/forward/forward.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ClientTurns, type Turn } from '../../src/forward/client-turns.ts';
+import { ClientTurns, type Turn } from '../../src/forward/clients/client-turns.ts';
 
 const A = '10.0.0.1';
 const B = '10.0.0.2';

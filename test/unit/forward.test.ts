@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { Admission } from '../../src/forward/admission.ts';
-import { bindFailure, privilegedPortHint } from '../../src/forward/bind-failure.ts';
-import { Burst } from '../../src/forward/burst.ts';
+import { Admission } from '../../src/forward/clients/admission.ts';
+import { bindFailure, privilegedPortHint } from '../../src/forward/listen/bind-failure.ts';
+import { Burst } from '../../src/forward/clients/burst.ts';
 import { sameForward } from '../../src/forward/forward.ts';
-import { parseLsof } from '../../src/forward/port-holder.ts';
-import { boundSockets, unixListeners } from '../../src/forward/proc-net.ts';
+import { parseLsof } from '../../src/forward/listen/port-holder.ts';
+import { boundSockets, unixListeners } from '../../src/forward/listen/proc-net.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { aLocalPlan, ANY_PORT } from '../support/forward-fixture.ts';
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { proxyHeader, type ProxiedConnection } from '../../src/forward/proxy-protocol.ts';
+import { proxyHeader, type ProxiedConnection } from '../../src/forward/reach/proxy-protocol.ts';
 
 const tcp = (from: string, fromPort: number, to: string, toPort: number): ProxiedConnection => ({
   transport: 'tcp',

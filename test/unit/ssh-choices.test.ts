@@ -13,10 +13,10 @@ import { Deadline } from '../../src/ssh/deadline.ts';
 import { interleave } from '../../src/ssh/dial-socket.ts';
 import { hopName } from '../../src/ssh/hop-context.ts';
 import { hostKeyNames } from '../../src/ssh/host-key.ts';
-import { keyFormat } from '../../src/ssh/key-format.ts';
-import { makeKeyPair } from '../../src/ssh/key-pair.ts';
-import { asPrivateKey } from '../../src/ssh/private-key.ts';
-import { signatureAlgorithm } from '../../src/ssh/signature-algorithm.ts';
+import { keyFormat } from '../../src/ssh/keys/key-format.ts';
+import { makeKeyPair } from '../../src/ssh/keys/key-pair.ts';
+import { asPrivateKey } from '../../src/ssh/keys/private-key.ts';
+import { signatureAlgorithm } from '../../src/ssh/keys/signature-algorithm.ts';
 import { wireMpint, WireReader, wireString } from '../../src/model/wire.ts';
 import { aHop } from '../support/ssh-dial.ts';
 

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { PooledReads, pooledReadsOf } from '../../src/ssh/pooled-reads.ts';
-import type { Borrower } from '../../src/ssh/read-loans.ts';
-import { READ_BYTES, ReadPool } from '../../src/ssh/read-pool.ts';
+import { PooledReads, pooledReadsOf } from '../../src/ssh/data/pooled-reads.ts';
+import type { Borrower } from '../../src/ssh/data/read-loans.ts';
+import { READ_BYTES, ReadPool } from '../../src/ssh/data/read-pool.ts';
 
 const LARGE = 100_000;
 const PACKET = Buffer.alloc(32_768);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ReadPace, type Pace } from '../../src/ssh/read-pace.ts';
+import { ReadPace, type Pace } from '../../src/ssh/data/read-pace.ts';
 
 const FULL_PACKET = 32 * 1024;
 

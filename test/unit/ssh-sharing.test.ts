@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { BulkSend } from '../../src/ssh/bulk-send.ts';
-import { Sharing, type Sender } from '../../src/ssh/sharing.ts';
-import { UnderWay } from '../../src/ssh/under-way.ts';
+import { BulkSend } from '../../src/ssh/data/bulk-send.ts';
+import { Sharing, type Sender } from '../../src/ssh/data/sharing.ts';
+import { UnderWay } from '../../src/ssh/data/under-way.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Stash } from '../../src/ssh/stash.ts';
+import { Stash } from '../../src/ssh/data/stash.ts';
 
 const PAGE = 256 * 1024;
 

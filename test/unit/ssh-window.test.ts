@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BASE_WINDOW_BYTES, MOST_WINDOW_BYTES, WindowBudget, WindowGrowth } from '../../src/ssh/window-growth.ts';
+import { BASE_WINDOW_BYTES, MOST_WINDOW_BYTES, WindowBudget, WindowGrowth } from '../../src/ssh/data/window-growth.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
-import { SLAB_BYTES, SlabPool } from '../../src/ssh/slab-pool.ts';
-import { WriteBatch } from '../../src/ssh/write-batch.ts';
+import { SLAB_BYTES, SlabPool } from '../../src/ssh/data/slab-pool.ts';
+import { WriteBatch } from '../../src/ssh/data/write-batch.ts';
 
 /** A stream that keeps what each of its writes brought; `slow` ones end when the test says so. */
 function aSink({ slow = false } = {}) {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { BASE_WINDOW_BYTES, type WindowGrowth } from '../window-growth.ts';
+import { BASE_WINDOW_BYTES, type WindowGrowth } from '../data/window-growth.ts';
 
 const internals: unknown = createRequire(import.meta.url)('ssh2/lib/Channel.js');
 

@@ -1,4 +1,4 @@
-import { BASE_WINDOW_BYTES } from '../window-growth.ts';
+import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 
 /** What a channel queues for a reader that is not there, on top of the window. */
 const QUEUE_BYTES = 64 * 1024;

@@ -1,6 +1,6 @@
 import type { Originator } from '../../link/transport.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { BASE_WINDOW_BYTES } from '../window-growth.ts';
+import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 import { windowsAreKnown } from './channel-window.ts';
 import { LightChannel, type ChannelProtocol } from './light-channel.ts';
 import type { Protocol } from './protocol.ts';

@@ -1,6 +1,6 @@
-import { SLAB_BYTES } from '../slab-pool.ts';
-import { pad } from '../padding.ts';
-import type { WriteBatch } from '../write-batch.ts';
+import { SLAB_BYTES } from '../data/slab-pool.ts';
+import { pad } from '../data/padding.ts';
+import type { WriteBatch } from '../data/write-batch.ts';
 import { sendPacket } from './internals.ts';
 import { BLOCK_BYTES, HEADER_BYTES, packetLayout, type PacketLayout } from './packet-layout.ts';
 

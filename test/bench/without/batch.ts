@@ -1,7 +1,7 @@
 /** A write for each packet, out of the slab that it was built in. */
 import type { Duplex } from 'node:stream';
-import { SLAB_BYTES, type Slab, type SlabPool } from '../../../src/ssh/slab-pool.ts';
-import type { writeBatchOf as real } from '../../../src/ssh/write-batch.ts';
+import { SLAB_BYTES, type Slab, type SlabPool } from '../../../src/ssh/data/slab-pool.ts';
+import type { writeBatchOf as real } from '../../../src/ssh/data/write-batch.ts';
 
 export class WriteBatch {
   readonly #pool: SlabPool;

@@ -1,7 +1,7 @@
 /** A fast connection is read whenever something has come. */
-import { ReadPace as Real, type Pace, type ReadFacts } from '../../../src/ssh/read-pace.ts';
+import { ReadPace as Real, type Pace, type ReadFacts } from '../../../src/ssh/data/read-pace.ts';
 
-export { FULL_PACKET_BYTES } from '../../../src/ssh/read-pace.ts';
+export { FULL_PACKET_BYTES } from '../../../src/ssh/data/read-pace.ts';
 export type { Pace, ReadFacts };
 
 export class ReadPace extends Real {

@@ -1,7 +1,7 @@
 /** After a full read of the network libuv goes on at once, up to 32 times. */
-import { ReadPace as Real, type Pace, type ReadFacts } from '../../../src/ssh/read-pace.ts';
+import { ReadPace as Real, type Pace, type ReadFacts } from '../../../src/ssh/data/read-pace.ts';
 
-export { FULL_PACKET_BYTES } from '../../../src/ssh/read-pace.ts';
+export { FULL_PACKET_BYTES } from '../../../src/ssh/data/read-pace.ts';
 export type { Pace, ReadFacts };
 
 export class ReadPace extends Real {

@@ -1,7 +1,7 @@
 /** Sources read on at once, whoever else waits. */
-import type { Reading } from '../../../src/forward/read-turns.ts';
+import type { Reading } from '../../../src/forward/splice/read-turns.ts';
 
-export { SHARED_TURN_BYTES, TURN_BYTES, type Reading } from '../../../src/forward/read-turns.ts';
+export { SHARED_TURN_BYTES, TURN_BYTES, type Reading } from '../../../src/forward/splice/read-turns.ts';
 
 const waiting = new Set<Reading>();
 
