@@ -38,6 +38,8 @@ export interface ChannelParts {
   readonly window: ChannelWindow | undefined;
   /** Undefined where what it sends is bounded by the window only. */
   readonly bulk: BulkParts | undefined;
+  /** Data has come. */
+  readonly onHeard: () => void;
   /** Called once when the channel holds nothing of the connection any more. */
   readonly onGone: (channel: SshChannel) => void;
 }
@@ -238,7 +240,8 @@ export class SshChannel implements Channel, Held, Borrower {
   }
 
   #took(bytes: number): void {
-    const { window } = this.#parts;
+    const { window, onHeard } = this.#parts;
+    onHeard();
     if (window === undefined) return;
     window.growth.took(bytes, performance.now(), window.roundTripMs());
     this.#widen?.();

@@ -12,7 +12,7 @@ import { gatherIdentification } from './compat/identification.ts';
 import type { OpenLight } from './compat/light-channels.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
-import { acknowledge } from './compat/prompt-ack.ts';
+import { acknowledge } from './compat/ignore-message.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
 import { windowAdjustsOf, type WindowAdjusts } from './compat/window-adjusts.ts';

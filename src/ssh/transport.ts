@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Client } from 'ssh2';
 import type {
   Channel,
@@ -13,7 +14,7 @@ import { TunnelError } from '../model/failure.ts';
 import type { BulkParts } from './data/bulk-send.ts';
 import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
 import { LightChannel } from './compat/light-channel.ts';
-import { acknowledge } from './compat/prompt-ack.ts';
+import { acknowledge } from './compat/ignore-message.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data/data-path.ts';
@@ -21,6 +22,7 @@ import type { HopConnection } from './hop.ts';
 import type { PooledReads } from './data/pooled-reads.ts';
 import { runSession, type AskServer } from './session.ts';
 import { Sharing } from './data/sharing.ts';
+import { PromptAck } from './data/prompt-ack.ts';
 import { Uplink } from './data/uplink.ts';
 import { WindowGrowth } from './data/window-growth.ts';
 
@@ -45,6 +47,7 @@ export class SshTransport implements SessionTransport {
   readonly #parts: TransportParts;
   readonly #client: Client;
   readonly #uplink: Uplink;
+  readonly #promptAck: PromptAck;
   readonly #bulk: BulkParts | undefined;
   readonly #channels = new Set<SshChannel>();
   readonly #waiting = new Set<(reason: TunnelError) => void>();
@@ -60,6 +63,7 @@ export class SshTransport implements SessionTransport {
     this.#parts = parts;
     this.#client = parts.last.client;
     this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
+    this.#promptAck = new PromptAck(sentBytesOf(parts.hops), () => acknowledge(parts.last.protocol));
     this.#bulk = this.#bulkParts();
     this.facts = factsOf(parts);
     this.#listen();
@@ -226,6 +230,7 @@ export class SshTransport implements SessionTransport {
       reads: this.#parts.reads,
       window: levers.windows ? window : undefined,
       bulk: this.#bulk,
+      onHeard: () => this.#promptAck.heard(),
       onGone: (gone) => void this.#channels.delete(gone),
     });
     if (this.#ended === undefined) this.#channels.add(channel);
@@ -262,12 +267,19 @@ export class SshTransport implements SessionTransport {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     clearTimeout(this.#closing);
+    this.#promptAck.close();
     for (const channel of [...this.#channels]) channel.lost(reason);
     for (const fail of [...this.#waiting]) fail(reason);
     this.#waiting.clear();
     for (const hop of this.#parts.hops.toReversed()) hop.destroy(reason);
     for (const callback of this.#closedCallbacks.splice(0)) callback(reason);
   }
+}
+
+/** Of the connection that carries all others; a command that stands in for it counts nothing, and is acknowledged each time. */
+function sentBytesOf([first]: readonly HopConnection[]): () => number {
+  const stream = first?.stream;
+  return stream instanceof Socket ? () => stream.bytesWritten : () => 0;
 }
 
 /** Opens `direct-tcpip` (RFC 4254 section 7.2) or OpenSSH's counterpart for Unix sockets. @throws when not connected */

@@ -9,7 +9,8 @@ const NOTHING_SAID = Buffer.of(2, 0, 0, 0, 0);
  * back the next small packet (RFC 896): it sets TCP_NODELAY for sessions with a terminal alone.
  */
 export function acknowledge(protocol: Protocol): void {
-  if (protocol._destruct === undefined) return;
+  // While keys are exchanged something is on its way anyhow.
+  if (protocol._destruct === undefined || Reflect.get(protocol, '_kexinit') !== undefined) return;
   const writer = protocol._packetRW.write;
   const start = writer.allocStart;
   const packet = writer.alloc(NOTHING_SAID.length);
