@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { resetOrDestroy } from '../../src/forward/splice/reset.ts';
 import { PathLane, type PathRules } from './path-lane.ts';
+import { freePort } from './sshd.ts';
 
 /** A connection through the path: towards its client, towards its server. */
 interface Pair {
@@ -31,9 +33,10 @@ export class FaultyPath {
   readonly #rules: PathRules = { ...CLEAR };
   #idleMs = Infinity;
   #cutBytes = Infinity;
-  #port = 0;
+  readonly #port: number;
 
-  constructor(targetPort: number) {
+  constructor(port: number, targetPort: number) {
+    this.#port = port;
     this.#target = targetPort;
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (near) =>
       this.#join(near),
@@ -50,9 +53,8 @@ export class FaultyPath {
   }
 
   async listen(): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
-    const address = this.#server.address();
-    if (address !== null && typeof address === 'object') this.#port = address.port;
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
     return this;
   }
 
@@ -177,5 +179,5 @@ function cut({ near, far }: Pair): void {
 }
 
 export async function faultyPath(targetPort: number): Promise<FaultyPath> {
-  return new FaultyPath(targetPort).listen();
+  return new FaultyPath(await freePort(), targetPort).listen();
 }

@@ -47,6 +47,7 @@ export class PathLane {
     to.on('drain', () => {
       this.#full = false;
       this.#run();
+      this.#steer(); // nothing may be left that would
     });
   }
 
