@@ -50,6 +50,22 @@ test('as long as more comes the kernel is left to it', () => {
   expect(state.acknowledged).toBe(1);
 });
 
+test('a conversation is left alone, without a timer, until an answer fails to come', () => {
+  const { ack, state } = watched();
+  for (let round = 0; round < 1_000; round += 1) {
+    ack.heard();
+    state.sentBytes += 10;
+    vi.advanceTimersByTime(0.2);
+  }
+  expect(vi.getTimerCount()).toBe(0);
+  expect(state.acknowledged).toBe(0);
+
+  ack.heard(); // a head …
+  ack.heard(); // … and a body behind it
+  vi.advanceTimersByTime(1_000);
+  expect(state.acknowledged).toBe(1);
+});
+
 test('nothing is sent on a connection that has ended', () => {
   const { ack, state } = watched();
   ack.heard();

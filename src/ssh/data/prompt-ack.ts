@@ -1,5 +1,10 @@
 /** So long the client has to answer what came, which acknowledges it at no cost. The kernel would take 40 ms. */
 const ANSWER_MS = 2;
+/**
+ * So many such periods in a row, each with an answer, are a conversation that acknowledges itself, and is left alone until an answer fails
+ * to come: a timer that short made each round of it a fifth slower.
+ */
+const CONVERSATION = 4;
 
 /**
  * Has the last bytes of a connection acknowledged soon after they came. sshd leaves Nagle's algorithm on but for terminals: a small
@@ -13,6 +18,8 @@ export class PromptAck {
   /** Since the timer was set. */
   #heardMore = false;
   #sentBefore = 0;
+  /** Periods in a row in which the client answered. */
+  #answered = 0;
 
   /** @param sentBytes of the connection so far @param acknowledge sends something small */
   constructor(sentBytes: () => number, acknowledge: () => void) {
@@ -22,8 +29,8 @@ export class PromptAck {
 
   /** Data has come. */
   heard(): void {
-    if (this.#timer === undefined) this.#wait();
-    else this.#heardMore = true;
+    if (this.#timer !== undefined) this.#heardMore = true;
+    else if (this.#answered < CONVERSATION || !this.#hasSent()) this.#wait();
   }
 
   /** The connection has ended. */
@@ -40,7 +47,18 @@ export class PromptAck {
   /** One timer, however much comes: it waits on while more does. */
   #look(): void {
     this.#timer = undefined;
-    if (this.#heardMore) this.#wait();
-    else if (this.#sentBytes() === this.#sentBefore) this.#acknowledge();
+    const answered = this.#hasSent();
+    this.#answered = answered ? this.#answered + 1 : 0;
+    if (!this.#heardMore) {
+      if (!answered) this.#acknowledge();
+    } else if (this.#answered < CONVERSATION) this.#wait();
+  }
+
+  /** Since it was asked last, or the timer was set. */
+  #hasSent(): boolean {
+    const sentBytes = this.#sentBytes();
+    const sent = sentBytes !== this.#sentBefore;
+    this.#sentBefore = sentBytes;
+    return sent;
   }
 }
