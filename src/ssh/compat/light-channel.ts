@@ -94,6 +94,8 @@ export class LightChannel {
       this.#endRead();
       return false;
     }
+    // Once we have closed it nobody reads on, and ssh2 widens no window of a channel that says so: its number at the server may be another's by then.
+    if (this.outgoing.state === 'closing' || this.outgoing.state === 'closed') return false;
     if (this.#readEof) return true; // no server may send anything after it (RFC 4254 section 5.3)
     if (this.#flow === 'on' && this.#unread.length === 0) {
       this.#onData?.(chunk);
