@@ -42,10 +42,12 @@ test(
   async () => {
     await using on = await stage('reconnect: { initial: 200ms, max: 2s }');
     await on.sshd.kill();
+    await on.path.refuse(); // what accepts for a dead server would use up the tries that a server may see (decision 0007)
     // Refused often enough that the delay has reached its cap: 0.2, 0.4, 0.8, 1.6, 2 s.
     await observes(6_000, () => false, 'nothing: this is the outage');
 
     await on.sshd.start();
+    await on.path.admit();
     const backAt = performance.now();
     await on.cli.becomes('t', 'up');
 
