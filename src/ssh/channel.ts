@@ -213,8 +213,7 @@ export class SshChannel implements Channel, Held, Borrower {
     stream.push = (chunk: Buffer | null): boolean => {
       if (chunk === null) return push(null);
       const leave = reads.claim(chunk, this);
-      // ssh2 would widen its window: by then the number may be that of a new channel at the server, whose window would be wider than we know.
-      if (this.#state === 'closed') return false;
+      if (this.#state === 'closed') return true;
       const sink = this.#paused || stream.readableLength > 0 ? undefined : this.#sink;
       if (sink === undefined) return push(leave === 'keep' ? chunk : this.#stash.copy(chunk));
       if (sink.borrow === undefined || this.#lent || leave !== 'borrow')

@@ -9,15 +9,12 @@ import { silenceWhenDead } from './compat/dead-protocol.ts';
 import { extendKeyExchange, type ExtendedExchange, type Settled } from './compat/key-exchange.ts';
 import { hearFarewell } from './compat/farewell.ts';
 import { gatherIdentification } from './compat/identification.ts';
-import type { OpenLight } from './compat/light-channels.ts';
 import type { MlKem } from './compat/ml-kem.ts';
 import { sendOfferedKeys } from './compat/identity-login.ts';
 import { acknowledge } from './compat/ignore-message.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
-import { windowAdjustsOf, type WindowAdjusts } from './compat/window-adjusts.ts';
-import { guardWindows } from './compat/window-guard.ts';
-import type { DataPath } from './data/data-path.ts';
+import type { DataPath, Prepared } from './data/data-path.ts';
 import type { Deadline } from './deadline.ts';
 import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
 import type { HopContext } from './hop-context.ts';
@@ -78,9 +75,8 @@ export class HopConnection {
   #banners = 0;
   #exchanges: ExtendedExchange | undefined;
   #settled: Settled | undefined;
-  #openLight: OpenLight | undefined;
   #compression = '';
-  #adjusts: WindowAdjusts | undefined;
+  #prepared: Prepared | undefined;
   #reason: TunnelError | undefined;
   #ended = false;
   readonly #screen = new MessageScreen();
@@ -116,14 +112,9 @@ export class HopConnection {
     return protocolOf(this.client);
   }
 
-  /** Opens forwarded connections; undefined where that is left to ssh2. */
-  get openLight(): OpenLight | undefined {
-    return this.#openLight;
-  }
-
-  /** Undefined where this ssh2 has another inside. */
-  get adjusts(): WindowAdjusts | undefined {
-    return this.#adjusts;
+  /** What its channels are made with; undefined before it was connected. */
+  get prepared(): Prepared | undefined {
+    return this.#prepared;
   }
 
   /** What the first key exchange settled; undefined before it. */
@@ -188,17 +179,12 @@ export class HopConnection {
         authHandler: (_methods, _partial, next) => this.#nextAttempt(next),
       });
       const protocol = this.protocol;
-      const { notes, openLight } = this.#start.dataPath.prepare(this.client, protocol, this.stream);
-      this.notes.push(...notes);
-      this.#openLight = openLight;
+      this.#prepared = this.#start.dataPath.prepare(this.client, protocol, this.stream);
+      this.notes.push(...this.#prepared.notes);
       silenceWhenDead(protocol);
       sendOfferedKeys(protocol);
       hearFarewell(protocol, (farewell) => this.#end(farewell));
       gatherIdentification(protocol);
-      if (!guardWindows(this.client, protocol))
-        this.notes.push('another ssh2 than 1.17.0: the server is not held to its windows');
-      this.#adjusts = windowAdjustsOf(protocol);
-      if (this.#adjusts === undefined) this.notes.push('another ssh2 than 1.17.0: uploads hold up other connections');
       limitAnswers(protocol, this.stream);
       const onSettled = (settled: Settled): void => this.#judge(settled);
       const screen = (payload: Buffer): Buffer => this.#screen.read(payload, this.#stage);

@@ -81,7 +81,7 @@ export class SshTransport implements SessionTransport {
         `Cannot reach ${formatEndpoint(target)} from ${this.#name}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
       );
     const sentMs = performance.now();
-    const { openLight } = this.#parts.last;
+    const openLight = this.#parts.last.prepared?.openLight;
     return this.#request<RawChannel>(
       signal,
       late,
@@ -218,7 +218,7 @@ export class SshTransport implements SessionTransport {
 
   #bulkParts(): BulkParts | undefined {
     const { last, dataPath } = this.#parts;
-    const adjusts = dataPath.levers.sharing ? last.adjusts : undefined;
+    const adjusts = dataPath.levers.sharing ? last.prepared?.adjusts : undefined;
     return adjusts && { adjusts, sharing: new Sharing(), roundTripMs: () => this.#roundTripMs };
   }
 

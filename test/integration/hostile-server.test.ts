@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Transport } from '../../src/link/transport.ts';
 import type { TunnelError } from '../../src/model/failure.ts';
 import { wireString, wireUint32, WireReader } from '../../src/model/wire.ts';
+import { createDial } from '../../src/ssh/dial.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { message, MSG, type HostilePeer } from '../support/hostile-peer.ts';
 import { hostileServer, type HostileServer } from '../support/hostile-server.ts';
@@ -43,6 +44,10 @@ async function lossAt(script: Script, use: (transport: Transport) => void = () =
 }
 
 const open = (transport: Transport) => transport.openDirect(TARGET, NOBODY, ALWAYS);
+/** More than ssh2 takes before it widens a window of 2 MiB. */
+const pourHalfWindow = async (peer: HostilePeer, channel: number) => {
+  for (let count = 0; count < 40; count += 1) await peer.pour(data(channel, Buffer.alloc(32_000)));
+};
 const data = (channel: number, bytes: Buffer | string) =>
   message(MSG.channelData, wireUint32(channel), wireString(bytes));
 
@@ -482,6 +487,38 @@ describe('on a channel', () => {
     expect(lost.message).toContain('more data than the window has room for');
     expect(sent).toBeLessThan(40 * 2 ** 20);
   });
+
+  // This server names every channel 7, as sshd names each one when no other is open.
+  test.each([{}, { channels: false }, { reads: false }, { channels: false, reads: false, windows: false }])(
+    'what comes after our CLOSE widens no window: the number may be that of a new channel by then (without %j)',
+    async (levers) => {
+      const seen: (number | undefined)[] = [];
+      await using server = await hostileServer(async (peer) => {
+        await peer.admit();
+        const first = await peer.confirm();
+        await peer.expect(MSG.channelClose);
+        await pourHalfWindow(peer, first); // under way when the client closed
+        peer.send(
+          message(MSG.channelClose, wireUint32(first)),
+          message(MSG.globalRequest, wireString('?'), Buffer.of(1)),
+        );
+        while (seen.at(-1) !== MSG.requestFailure) seen.push((await peer.receive())[0]);
+        const second = await peer.confirm();
+        await pourHalfWindow(peer, second);
+        await peer.expect(MSG.channelWindowAdjust);
+        peer.send(data(second, 'and on'));
+      });
+      const dial = createDial({ readSecret: () => Promise.resolve(undefined), levers });
+      const transport = await dial(aRequest([server.hop], {}, { timeouts: AMPLE }).request);
+      onTestFinished(() => transport.close());
+      (await open(transport)).abort();
+      await eventually(() => seen.at(-1) === MSG.requestFailure);
+      const second = listenTo(await open(transport));
+
+      await eventually(() => second.text().endsWith('and on'));
+      expect(seen).not.toContain(MSG.channelWindowAdjust);
+    },
+  );
 
   test('what belongs to no channel, or comes after the end, harms nobody', async () => {
     await using server = await hostileServer(async (peer) => {

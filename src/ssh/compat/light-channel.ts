@@ -1,4 +1,5 @@
 import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
+import type { Protocol } from './protocol.ts';
 
 /** What a channel queues for a reader that is not there, on top of the window. */
 const QUEUE_BYTES = 64 * 1024;
@@ -12,12 +13,7 @@ export interface ChannelSide {
 }
 
 /** What of ssh2's protocol object is used here. */
-export interface ChannelProtocol {
-  channelData(channel: number, data: Buffer): void;
-  channelEOF(channel: number): void;
-  channelClose(channel: number): void;
-  channelWindowAdjust(channel: number, bytes: number): void;
-}
+export type ChannelProtocol = Pick<Protocol, 'channelData' | 'channelEOF' | 'channelClose' | 'channelWindowAdjust'>;
 
 /** In place of the standard error that a forwarded connection does not have: what a server sends there is dropped. */
 const NO_STDERR = {
@@ -94,9 +90,8 @@ export class LightChannel {
       this.#endRead();
       return false;
     }
-    // Once we have closed it nobody reads on, and ssh2 widens no window of a channel that says so: its number at the server may be another's by then.
-    if (this.outgoing.state === 'closing' || this.outgoing.state === 'closed') return false;
-    if (this.#readEof) return true; // no server may send anything after it (RFC 4254 section 5.3)
+    // No server may send anything after its EOF (RFC 4254 section 5.3), and nobody reads on after our CLOSE.
+    if (this.#readEof || this.#isClosed) return true;
     if (this.#flow === 'on' && this.#unread.length === 0) {
       this.#onData?.(chunk);
       return true;
@@ -155,9 +150,14 @@ export class LightChannel {
   }
 
   close(): void {
-    if (this.outgoing.state !== 'open' && this.outgoing.state !== 'eof') return;
+    if (this.#isClosed) return;
     this.outgoing.state = 'closing';
     this._client._protocol.channelClose(this.outgoing.id);
+  }
+
+  /** By us; the server may have more to say until it has closed too. */
+  get #isClosed(): boolean {
+    return this.outgoing.state === 'closing' || this.outgoing.state === 'closed';
   }
 
   /** @returns what the window has no room for */
@@ -205,10 +205,9 @@ export class LightChannel {
   #widen(): void {
     this._waitChanDrain = false;
     const bytes = BASE_WINDOW_BYTES - this.incoming.window;
-    const { id, state } = this.outgoing;
-    if (bytes < BASE_WINDOW_BYTES / 2 || (state !== 'open' && state !== 'eof')) return;
+    if (bytes < BASE_WINDOW_BYTES / 2 || this.#isClosed) return;
     this.incoming.window += bytes;
-    this._client._protocol.channelWindowAdjust(id, bytes);
+    this._client._protocol.channelWindowAdjust(this.outgoing.id, bytes);
   }
 
   #endRead(): void {

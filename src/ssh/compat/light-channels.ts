@@ -2,7 +2,7 @@ import type { Originator } from '../../link/transport.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 import { windowsAreKnown } from './channel-window.ts';
-import { LightChannel, type ChannelProtocol } from './light-channel.ts';
+import { LightChannel } from './light-channel.ts';
 import type { Protocol } from './protocol.ts';
 
 /** RFC 4254 section 5.1; as ssh2 1.17.0 and OpenSSH ask for. */
@@ -22,22 +22,20 @@ export type OpenLight = (
  */
 export function lightChannels(client: object, protocol: Protocol): OpenLight | undefined {
   const manager: unknown = Reflect.get(client, '_chanMgr');
-  const handlers: object = protocol._handlers;
-  const confirmed: unknown = Reflect.get(handlers, 'CHANNEL_OPEN_CONFIRMATION');
   if (!windowsAreKnown || !isManager(manager) || !isOpening(protocol)) return undefined;
-  if (typeof confirmed !== 'function') return undefined;
   const face = { _protocol: protocol };
   const opening = new Map<number, Parameters<OpenLight>[2]>();
-  Reflect.set(handlers, 'CHANNEL_OPEN_CONFIRMATION', (self: unknown, info: Confirmation): void => {
+  const { CHANNEL_OPEN_CONFIRMATION } = protocol._handlers;
+  protocol._handlers.CHANNEL_OPEN_CONFIRMATION = (self, info) => {
     const { recipient, sender, window, packetSize } = info;
     const done = opening.get(recipient);
-    if (done === undefined) return void Reflect.apply(confirmed, handlers, [self, info]);
+    if (done === undefined) return CHANNEL_OPEN_CONFIRMATION(self, info);
     opening.delete(recipient);
     const incoming = { id: recipient, window: BASE_WINDOW_BYTES, packetSize: PACKET_BYTES, state: 'open' as const };
     const channel = new LightChannel(incoming, { id: sender, window, packetSize, state: 'open' }, face);
     manager.update(recipient, channel);
     done(undefined, channel);
-  });
+  };
   return (target, originator, done) => {
     if (!isConnected(client)) throw new Error('Not connected');
     // What ssh2 calls for a refusal, and when the connection is lost.
@@ -64,14 +62,7 @@ interface Manager {
   update(id: number, channel: object): void;
 }
 
-interface Confirmation {
-  readonly recipient: number;
-  readonly sender: number;
-  readonly window: number;
-  readonly packetSize: number;
-}
-
-interface OpeningProtocol extends ChannelProtocol {
+interface OpeningProtocol {
   directTcpip(channel: number, window: number, packet: number, way: object): void;
   openssh_directStreamLocal(channel: number, window: number, packet: number, way: object): void;
 }
@@ -80,9 +71,8 @@ function isManager(value: unknown): value is Manager {
   return typeof value === 'object' && value !== null && hasMethods(value, ['add', 'get', 'update', 'remove']);
 }
 
-function isOpening(protocol: object): protocol is OpeningProtocol {
-  const channels = ['channelData', 'channelEOF', 'channelClose', 'channelWindowAdjust'];
-  return hasMethods(protocol, [...channels, 'directTcpip', 'openssh_directStreamLocal']);
+function isOpening<P extends Protocol>(protocol: P): protocol is P & OpeningProtocol {
+  return hasMethods(protocol, ['directTcpip', 'openssh_directStreamLocal']);
 }
 
 function hasMethods(value: object, names: readonly string[]): boolean {

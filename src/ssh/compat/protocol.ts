@@ -18,6 +18,10 @@ export interface Protocol {
   parse(chunk: Buffer, start: number, end: number): void;
   ping(): void;
   rekey(): void;
+  channelData(channel: number, data: Buffer): void;
+  channelEOF(channel: number): void;
+  channelClose(channel: number): void;
+  channelWindowAdjust(channel: number, bytes: number): void;
 }
 
 /** Called in `ssh2` with a packet's content; each may be replaced. */
@@ -25,8 +29,20 @@ export interface Handlers {
   DISCONNECT: (protocol: unknown, reason: number, text: string) => void;
   USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void;
   EXT_INFO: (protocol: unknown, extensions: readonly Extension[]) => void;
+  CHANNEL_OPEN: (protocol: unknown, info: Pick<OpenedChannel, 'sender'>) => void;
+  CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: OpenedChannel) => void;
   CHANNEL_DATA: (protocol: unknown, recipient: number, data: Buffer) => void;
   CHANNEL_EXTENDED_DATA: (protocol: unknown, recipient: number, data: Buffer, type: number) => void;
+}
+
+/** How the server grants a channel (RFC 4254 section 5.1). */
+export interface OpenedChannel {
+  /** Our number of it. */
+  readonly recipient: number;
+  /** The server's. */
+  readonly sender: number;
+  readonly window: number;
+  readonly packetSize: number;
 }
 
 interface Extension {
@@ -80,7 +96,15 @@ function isProtocol(value: unknown): value is Protocol {
   );
 }
 
-const HANDLERS = ['DISCONNECT', 'USERAUTH_FAILURE', 'EXT_INFO', 'CHANNEL_DATA', 'CHANNEL_EXTENDED_DATA'];
+const HANDLERS = [
+  'DISCONNECT',
+  'USERAUTH_FAILURE',
+  'EXT_INFO',
+  'CHANNEL_OPEN',
+  'CHANNEL_OPEN_CONFIRMATION',
+  'CHANNEL_DATA',
+  'CHANNEL_EXTENDED_DATA',
+];
 const METHODS = [
   'authPK',
   'parse',

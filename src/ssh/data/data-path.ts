@@ -7,6 +7,8 @@ import { lightChannels, type OpenLight } from '../compat/light-channels.ts';
 import type { Protocol } from '../compat/protocol.ts';
 import { guardReads } from '../compat/read-guard.ts';
 import { gatherSplitPackets, splitPacketsAreKnown } from '../compat/split-packets.ts';
+import { windowAdjustsOf, type WindowAdjusts } from '../compat/window-adjusts.ts';
+import { guardWindows } from '../compat/window-guard.ts';
 import { pooledReadsOf, type PooledReads } from './pooled-reads.ts';
 import { ReadPool } from './read-pool.ts';
 import { SlabPool } from './slab-pool.ts';
@@ -29,12 +31,14 @@ export interface Levers {
 
 const ALL: Levers = { slab: true, windows: true, reads: true, channels: true, sharing: true };
 
-/** What a connection was made quick with. */
+/** What the channels of a connection have of it. */
 export interface Prepared {
   /** What a person should know: which part of it this ssh2 does not allow. */
   readonly notes: readonly string[];
   /** Opens forwarded connections; undefined leaves them to ssh2. */
   readonly openLight: OpenLight | undefined;
+  /** Undefined where this ssh2 has another inside. */
+  readonly adjusts: WindowAdjusts | undefined;
 }
 
 /** What the connections of one supervisor share to move bytes. */
@@ -51,7 +55,7 @@ export class DataPath {
     this.readPool = wanted.reads ? new ReadPool() : undefined;
   }
 
-  /** Makes a connection quick. Call between ssh2's `connect` and its first packet. */
+  /** Makes a connection quick, and holds both sides to their windows. Call between ssh2's `connect` and its first packet. */
   prepare(client: object, protocol: Protocol, stream: Duplex): Prepared {
     const { slab, channels } = this.levers;
     const notes = windowsAreKnown ? [] : ['another ssh2 than 1.17.0: receive windows do not grow'];
@@ -61,7 +65,10 @@ export class DataPath {
       notes.push('another ssh2 than 1.17.0: uploads cost more');
     const openLight = channels ? lightChannels(client, protocol) : undefined;
     if (channels && openLight === undefined) notes.push('another ssh2 than 1.17.0: connections cost more');
-    return { notes, openLight };
+    const adjusts = windowAdjustsOf(protocol);
+    if (adjusts === undefined) notes.push('another ssh2 than 1.17.0: uploads hold up other connections');
+    if (!guardWindows(client, protocol)) notes.push('another ssh2 than 1.17.0: the server is not held to its windows');
+    return { notes, openLight, adjusts };
   }
 
   /**
