@@ -1,26 +1,14 @@
-import { Readable, type Duplex } from 'node:stream';
 import type { Channel, ChannelSink } from '../link/transport.ts';
 import { asTunnelError, type TunnelError } from '../model/failure.ts';
 import { BulkSend, type BulkParts, type PeerWindow } from './data/bulk-send.ts';
-import { endOnce } from './compat/channel-end.ts';
-import { boundQueues } from './compat/channel-memory.ts';
 import { sendWindowOf, windowKeeper } from './compat/channel-window.ts';
-import { LightChannel } from './compat/light-channel.ts';
+import type { RawChannel } from './compat/raw-channel.ts';
 import type { PooledReads } from './data/pooled-reads.ts';
 import type { Borrower } from './data/read-loans.ts';
 import type { Sender } from './data/sharing.ts';
 import { Stash } from './data/stash.ts';
 import type { Held, Uplink } from './data/uplink.ts';
 import type { WindowGrowth } from './data/window-growth.ts';
-
-/** An ssh2 channel as it comes: a stream whose `close` sends SSH_MSG_CHANNEL_CLOSE. */
-export interface Ssh2Channel extends Duplex {
-  readonly stderr?: object;
-  close(): void;
-}
-
-/** What a Channel is made over: such a stream, or one that is none and needs no mending. */
-export type RawChannel = Ssh2Channel | LightChannel;
 
 /** How a channel's receive window grows, and what it is measured by. */
 export interface ChannelWindow {
@@ -43,9 +31,6 @@ export interface ChannelParts {
   /** Called once when the channel holds nothing of the connection any more. */
   readonly onGone: (channel: SshChannel) => void;
 }
-
-/** Bytes that a channel queues on top of the SSH window, in each direction. */
-const QUEUE_BYTES = 64 * 1024;
 
 /**
  * A Channel over an ssh2 channel, with its endings put right: ssh2's `destroy` keeps no promise of Node's, `close`
@@ -80,12 +65,7 @@ export class SshChannel implements Channel, Held, Borrower {
     this.#widen = parts.window === undefined ? undefined : windowKeeper(stream, parts.window.growth);
     this.#sendWindow = sendWindowOf(stream);
     this.#peerWindow = { firstBytes: this.#sendWindow(), bytes: this.#sendWindow };
-    if (stream instanceof LightChannel) stream.onClosed(() => this.#close());
-    else {
-      mend(stream);
-      stream.on('error', (error) => this.#close(asTunnelError(error)));
-      stream.on('close', () => this.#close());
-    }
+    stream.onClosed((error) => this.#close(error && asTunnelError(error)));
     if (parts.reads !== undefined) this.#divert(parts.reads);
   }
 
@@ -104,10 +84,8 @@ export class SshChannel implements Channel, Held, Borrower {
       sink.data(chunk);
       this.#took(chunk.length);
     };
-    const stream = this.#stream;
-    if (stream instanceof LightChannel) stream.read(data, end);
-    else stream.on('end', end).on('data', data);
-    if (this.#paused) stream.pause();
+    this.#stream.flow(data, end);
+    if (this.#paused) this.#stream.pause();
   }
 
   /** Nothing was sent on it yet, and nothing waits to be. */
@@ -266,11 +244,4 @@ export class SshChannel implements Channel, Held, Borrower {
     const sink = this.#sink;
     if (sink !== undefined) queueMicrotask(() => sink.closed(error));
   }
-}
-
-/** What a stream of ssh2's needs before it is used. */
-function mend(stream: Ssh2Channel): void {
-  boundQueues(stream, QUEUE_BYTES);
-  endOnce(stream);
-  if (stream.stderr instanceof Readable) stream.stderr.resume(); // a forwarded connection has none; a server that sends it gets it dropped
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { Client } from 'ssh2';
 import type { SessionOutcome, SessionRequest } from '../link/transport.ts';
 import { TunnelError } from '../model/failure.ts';
-import type { Ssh2Channel } from './channel.ts';
+import type { Ssh2Channel } from './compat/raw-channel.ts';
 
 /** One question to the server, within a deadline and the life of the connection. @param undo for an answer that comes too late */
 export type AskServer = <T>(

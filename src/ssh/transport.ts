@@ -12,10 +12,10 @@ import type {
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { TunnelError } from '../model/failure.ts';
 import type { BulkParts } from './data/bulk-send.ts';
-import { SshChannel, type RawChannel, type Ssh2Channel } from './channel.ts';
-import { LightChannel } from './compat/light-channel.ts';
+import { SshChannel } from './channel.ts';
 import { acknowledge } from './compat/ignore-message.ts';
 import { requestQueueOf } from './compat/protocol.ts';
+import { rawOf, type RawChannel, type Ssh2Channel } from './compat/raw-channel.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data/data-path.ts';
 import type { HopConnection } from './hop.ts';
@@ -75,29 +75,11 @@ export class SshTransport implements SessionTransport {
   }
 
   openDirect(target: Endpoint, originator: Originator, signal: AbortSignal): Promise<Channel> {
-    const late = (): TunnelError =>
-      new TunnelError(
-        'CHANNEL_TIMEOUT',
-        `Cannot reach ${formatEndpoint(target)} from ${this.#name}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
-      );
-    const sentMs = performance.now();
     const openLight = this.#parts.last.prepared?.openLight;
-    return this.#request<RawChannel>(
-      signal,
-      late,
-      (done) => {
-        if (openLight === undefined) openChannel(this.#client, target, originator, done);
-        else openLight(target, originator, done);
-      },
-      (error) => openFailure(target, this.#name, error),
-      discard,
-    ).then((stream) => {
-      this.#sawRoundTrip(performance.now() - sentMs);
-      const channel = this.#adopt(stream);
-      // What a client that speaks first has to say is on its way by then.
-      setImmediate(() => this.#hear(channel));
-      return channel;
-    });
+    if (openLight !== undefined) {
+      return this.#open<RawChannel>(target, signal, (done) => openLight(target, originator, done), asItIs);
+    }
+    return this.#open(target, signal, (done) => openChannel(this.#client, target, originator, done), rawOf);
   }
 
   async requestForward(bind: Endpoint, onChannel: OnIncoming, signal: AbortSignal): Promise<Endpoint> {
@@ -174,6 +156,30 @@ export class SshTransport implements SessionTransport {
 
   get #name(): string {
     return this.#parts.last.name;
+  }
+
+  /** @param raw makes of what was opened what a Channel can be made over */
+  #open<T>(
+    target: Endpoint,
+    signal: AbortSignal,
+    send: (done: (error: Error | undefined, opened: T) => void) => void,
+    raw: (opened: T) => RawChannel,
+  ): Promise<Channel> {
+    const object = `Cannot reach ${formatEndpoint(target)} from ${this.#name}`;
+    const late = (): TunnelError =>
+      new TunnelError(
+        'CHANNEL_TIMEOUT',
+        `${object}: the server did not answer within ${this.#parts.channelMs / 1000} s`,
+      );
+    const refused = (error: Error): TunnelError => openFailure(target, this.#name, error);
+    const sentMs = performance.now();
+    return this.#request<T>(signal, late, send, refused, (opened) => discard(raw(opened))).then((opened) => {
+      this.#sawRoundTrip(performance.now() - sentMs);
+      const channel = this.#adopt(raw(opened));
+      // What a client that speaks first has to say is on its way by then.
+      setImmediate(() => this.#hear(channel));
+      return channel;
+    });
   }
 
   /** One question to the server, within the deadline, the signal and the life of the connection; a late answer is undone. */
@@ -260,7 +266,7 @@ export class SshTransport implements SessionTransport {
   #offer(bind: Endpoint, originator: Originator, accept: () => Ssh2Channel, reject: () => void): void {
     const onChannel = this.#incoming.get(incomingKey(bind));
     if (onChannel === undefined) return reject();
-    onChannel({ originator, accept: () => this.#adopt(accept()), refuse: () => reject() });
+    onChannel({ originator, accept: () => this.#adopt(rawOf(accept())), refuse: () => reject() });
   }
 
   #end(reason: TunnelError): void {
@@ -293,8 +299,12 @@ export function openChannel(
   else client.forwardOut(originator.address, originator.port, target.host, target.port, done);
 }
 
+function asItIs(channel: RawChannel): RawChannel {
+  return channel;
+}
+
+/** Nobody reads it any more. */
 function discard(stream: RawChannel): void {
-  if (!(stream instanceof LightChannel)) stream.on('error', () => undefined); // nobody reads it any more
   stream.close();
   stream.resume();
 }

@@ -23,7 +23,7 @@ function aChannel({ window = 2 * MIB, packetSize = 32 * 1024 } = {}) {
   const channel = new LightChannel(incoming, { id: 7, window, packetSize, state: 'open' }, { _protocol: protocol });
   channel.onClosed(() => told.push('closed'));
   const read = (): void =>
-    channel.read(
+    channel.flow(
       (chunk) => told.push(chunk.length > 9 ? `${chunk.length} bytes` : chunk.toString('latin1')),
       () => told.push('end'),
     );
@@ -88,7 +88,7 @@ test('a paused reader gets nothing, and what it leaves lying holds the server ba
 
 test('a reader that pauses in the middle is given the rest when it goes on', async () => {
   const { channel, told, eof } = aChannel();
-  channel.read(
+  channel.flow(
     (chunk) => {
       told.push(chunk.toString());
       channel.pause();

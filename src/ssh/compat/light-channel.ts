@@ -1,8 +1,6 @@
 import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 import type { Protocol } from './protocol.ts';
-
-/** What a channel queues for a reader that is not there, on top of the window. */
-const QUEUE_BYTES = 64 * 1024;
+import { QUEUE_BYTES, type RawChannel } from './raw-channel.ts';
 
 /** Where one side of a channel is, as ssh2 1.17.0 keeps it. */
 export interface ChannelSide {
@@ -27,7 +25,7 @@ const NO_STDERR = {
  * a tenth of what a short connection costs. What has an underscore or says so is there for ssh2's client, which finds it by these names in
  * every channel (lib/client.js, lib/utils.js).
  */
-export class LightChannel {
+export class LightChannel implements RawChannel {
   readonly type = 'direct-tcpip';
   readonly server = false;
   readonly stderr = NO_STDERR;
@@ -62,13 +60,11 @@ export class LightChannel {
     this._client = client;
   }
 
-  /** Called when the channel has closed and all that came was read. */
   onClosed(closed: () => void): void {
     this.#onClose = closed;
   }
 
-  /** Hands over what has come, later than this call, and what comes from now on, unless it is paused. */
-  read(data: (chunk: Buffer) => void, end: () => void): void {
+  flow(data: (chunk: Buffer) => void, end: () => void): void {
     this.#onData = data;
     this.#onEnd = end;
     if (this.#flow === 'not yet') this.resume();
@@ -113,7 +109,6 @@ export class LightChannel {
     process.nextTick(() => this.#readOn());
   }
 
-  /** @param sent called when nothing waits any more, where something had to wait */
   write(chunk: Buffer, sent: () => void): boolean {
     if (this.outgoing.state !== 'open' || this.#writeEnded) return true;
     this.#onSent = sent;
@@ -142,7 +137,6 @@ export class LightChannel {
     this.#onSent?.();
   }
 
-  /** EOF, once all is sent. */
   end(): void {
     if (this.#writeEnded) return;
     this.#writeEnded = true;
