@@ -1,3 +1,4 @@
+import { Backlog } from '../data/backlog.ts';
 import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 import type { Protocol } from './protocol.ts';
 import { QUEUE_BYTES, type RawChannel } from './raw-channel.ts';
@@ -40,9 +41,8 @@ export class LightChannel implements RawChannel {
   _chunk: Buffer | undefined;
   /** Until its end was told. */
   readable = true;
-  readableLength = 0;
   writableLength = 0;
-  readonly #unread: Buffer[] = [];
+  readonly #unread = new Backlog();
   readonly #unsent: Buffer[] = [];
   #flow: 'not yet' | 'on' | 'paused' = 'not yet';
   #flowing = false;
@@ -80,20 +80,22 @@ export class LightChannel implements RawChannel {
     if (event === 'close') this.#onClose?.();
   }
 
+  get readableLength(): number {
+    return this.#unread.bytes;
+  }
+
   push(chunk: Buffer | null): boolean {
     if (chunk === null) {
       this.#readEof = true;
       this.#endRead();
       return false;
     }
-    // No server may send anything after its EOF (RFC 4254 section 5.3), and nobody reads on after our CLOSE.
-    if (this.#readEof || this.#isClosed) return true;
-    if (this.#flow === 'on' && this.#unread.length === 0) {
+    if (this.#isClosed) return true; // nobody reads on
+    if (this.#flow === 'on' && this.#unread.bytes === 0) {
       this.#onData?.(chunk);
       return true;
     }
     this.#unread.push(chunk);
-    this.readableLength += chunk.length;
     return this.readableLength < QUEUE_BYTES;
   }
 
@@ -104,7 +106,7 @@ export class LightChannel implements RawChannel {
   /** What waits comes after the caller has returned. */
   resume(): void {
     this.#flow = 'on';
-    if (this.#flowing || !this.readable || (this.#unread.length === 0 && !this.#readEof)) return;
+    if (this.#flowing || !this.readable || (this.#unread.bytes === 0 && !this.#readEof)) return;
     this.#flowing = true;
     process.nextTick(() => this.#readOn());
   }
@@ -188,7 +190,6 @@ export class LightChannel implements RawChannel {
     while (this.#flow === 'on') {
       const chunk = this.#unread.shift();
       if (chunk === undefined) break;
-      this.readableLength -= chunk.length;
       this.#onData?.(chunk);
     }
     if (this._waitChanDrain && this.readableLength < QUEUE_BYTES) this.#widen();
@@ -205,7 +206,7 @@ export class LightChannel implements RawChannel {
   }
 
   #endRead(): void {
-    if (!this.#readEof || !this.readable || this.#flow !== 'on' || this.#unread.length > 0) return;
+    if (!this.#readEof || !this.readable || this.#flow !== 'on' || this.#unread.bytes > 0) return;
     this.readable = false;
     this.#onEnd?.();
     if (this.outgoing.state === 'eof') this.close(); // RFC 4254 section 5.3: nothing is left to say in either direction
