@@ -541,21 +541,28 @@ describe('on a channel', () => {
     expect(heard.events.filter((event) => event === '<closed>')).toEqual([]);
   });
 
-  test('data after its EOF ends that channel or nothing', async () => {
-    await using server = await hostileServer(async (peer) => {
-      await peer.admit();
-      const channel = await peer.confirm();
-      peer.send(data(channel, 'whole'), message(MSG.channelEof, wireUint32(channel)), data(channel, 'more'));
-      const second = await peer.confirm();
-      peer.send(data(second, 'the next one'));
-    });
-    const transport = await connected(server);
-    const first = listenTo(await open(transport));
-    await eventually(() => first.events.some((event) => event.startsWith('<')));
-    expect(first.text()).toBe('whole');
-    const second = listenTo(await open(transport));
-    await eventually(() => second.text() === 'the next one');
-  });
+  test.each([['before anybody reads', false] as const, ['to a reader', true] as const])(
+    'data after its EOF is dropped, %s, and harms nobody',
+    async (_when, read) => {
+      await using server = await hostileServer(async (peer) => {
+        await peer.admit();
+        const first = await peer.confirm();
+        if (read) await peer.expect(MSG.channelData);
+        peer.send(data(first, 'whole'), message(MSG.channelEof, wireUint32(first)), data(first, 'more'));
+        const second = await peer.confirm();
+        peer.send(data(second, 'the next one'));
+      });
+      const transport = await connected(server);
+      const channel = await open(transport);
+      const first = listenTo(channel);
+      if (read) channel.write(Buffer.from('I am here'));
+      await eventually(() => first.events.length === 2);
+      const second = listenTo(await open(transport));
+      await eventually(() => second.text() === 'the next one');
+
+      expect(first.events).toEqual(['whole', '<end>']);
+    },
+  );
 });
 
 describe('what the server asks for', () => {

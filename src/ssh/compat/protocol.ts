@@ -29,10 +29,10 @@ export interface Handlers {
   DISCONNECT: (protocol: unknown, reason: number, text: string) => void;
   USERAUTH_FAILURE: (protocol: unknown, methods: string[], partial: boolean) => void;
   EXT_INFO: (protocol: unknown, extensions: readonly Extension[]) => void;
-  CHANNEL_OPEN: (protocol: unknown, info: Pick<OpenedChannel, 'sender'>) => void;
   CHANNEL_OPEN_CONFIRMATION: (protocol: unknown, info: OpenedChannel) => void;
   CHANNEL_DATA: (protocol: unknown, recipient: number, data: Buffer) => void;
   CHANNEL_EXTENDED_DATA: (protocol: unknown, recipient: number, data: Buffer, type: number) => void;
+  CHANNEL_CLOSE: (protocol: unknown, recipient: number) => void;
 }
 
 /** How the server grants a channel (RFC 4254 section 5.1). */
@@ -100,10 +100,10 @@ const HANDLERS = [
   'DISCONNECT',
   'USERAUTH_FAILURE',
   'EXT_INFO',
-  'CHANNEL_OPEN',
   'CHANNEL_OPEN_CONFIRMATION',
   'CHANNEL_DATA',
   'CHANNEL_EXTENDED_DATA',
+  'CHANNEL_CLOSE',
 ];
 const METHODS = [
   'authPK',
