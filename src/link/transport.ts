@@ -42,7 +42,7 @@ export interface ChannelSink {
   /** The chunk is the sink's from now on. */
   data(chunk: Buffer): void;
   /**
-   * As `data`, but the memory stays the channel's, and `settle` follows in the same turn. A sink has both or neither; one without
+   * As `data`, but the memory stays the channel's, and `settle` follows before the event loop's turn has ended. A sink has both or neither; one without
    * them gets copies.
    */
   borrow?(chunk: Buffer): void;

@@ -90,7 +90,8 @@ export class SshChannel implements Channel, Held, Borrower {
 
   /** Nothing was sent on it yet, and nothing waits to be. */
   get silent(): boolean {
-    return this.#state === 'open' && !this.#ended && this.#sendWindow() === this.#peerWindow.firstBytes;
+    const nothingSent = this.#sendWindow() === this.#peerWindow.firstBytes && this.#stream.writableLength === 0;
+    return this.#state === 'open' && !this.#ended && nothingSent;
   }
 
   get shared(): boolean {
@@ -98,12 +99,19 @@ export class SshChannel implements Channel, Held, Borrower {
   }
 
   write(chunk: Buffer): boolean {
-    const { bulk, uplink } = this.#parts;
-    const inBetween = bulk?.sharing.sends(this.#sender, chunk.length) === true;
+    const inBetween = this.#speaks(chunk.length);
     const goOn = this.#send(chunk);
-    if (inBetween) uplink.hurry();
+    if (inBetween) this.#parts.uplink.hurry();
     return goOn;
   }
+
+  readonly lend = (chunk: Buffer): boolean => {
+    const inBetween = this.#speaks(chunk.length);
+    if (!inBetween) this.#becomeBulk();
+    const goOn = this.#sendLent(chunk);
+    if (inBetween) this.#parts.uplink.hurry();
+    return goOn;
+  };
 
   #send(chunk: Buffer): boolean {
     if (this.#state === 'closed' || this.#ended) return true; // dropped: `closed` has told, or tells, why
@@ -116,8 +124,7 @@ export class SshChannel implements Channel, Held, Borrower {
     return this.ready();
   }
 
-  readonly lend = (chunk: Buffer): boolean => {
-    this.#becomeBulk(chunk.length);
+  #sendLent(chunk: Buffer): boolean {
     // ssh2 copies what the window allows into packets before `write` returns, and keeps the rest as it is.
     const waits = this.#stream.writableLength > 0;
     if (!waits) this.#unsent.reuse();
@@ -125,7 +132,7 @@ export class SshChannel implements Channel, Held, Borrower {
     if (chunk.length <= room) return this.#send(chunk);
     if (room > 0) this.#send(chunk.subarray(0, room));
     return this.#send(this.#unsent.copy(chunk.subarray(room)));
-  };
+  }
 
   ready(): boolean {
     if (this.#state === 'closed' || !this.#blocked) return true;
@@ -145,7 +152,7 @@ export class SshChannel implements Channel, Held, Borrower {
 
   pause(): void {
     this.#paused = true;
-    if (this.#state === 'open') this.#stream.pause();
+    if (this.#state === 'open' && this.#sink !== undefined) this.#stream.pause();
   }
 
   resume(): void {
@@ -205,10 +212,14 @@ export class SshChannel implements Channel, Held, Borrower {
     };
   }
 
-  #becomeBulk(bytes: number): void {
+  /** To be called before anything is sent. @returns whether it is said in between */
+  #speaks(bytes: number): boolean {
+    return this.#parts.bulk?.sharing.sends(this.#sender, bytes) === true;
+  }
+
+  #becomeBulk(): void {
     const { bulk } = this.#parts;
     if (bulk === undefined || this.#state === 'closed') return;
-    bulk.sharing.sends(this.#sender, bytes);
     this.#bulk ??= new BulkSend(this.#stream, this.#peerWindow, bulk, this.#written);
   }
 

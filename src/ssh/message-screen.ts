@@ -1,4 +1,5 @@
 import { WireReader } from '../model/wire.ts';
+import { NOTHING_SAID } from './compat/ignore-message.ts';
 
 /** Where a connection is: before the host's key was accepted, before the login, after it. */
 export type Stage = 'before trust' | 'login' | 'up';
@@ -21,9 +22,6 @@ const CHANNEL_OPEN_CONFIRMATION = 91;
 const CHANNEL_DATA = 94;
 
 const HOST_KEYS = 'hostkeys-00@openssh.com';
-
-/** SSH_MSG_IGNORE with nothing in it (RFC 4253 section 11.2). */
-const NOTHING_SAID = Buffer.of(IGNORE, 0, 0, 0, 0);
 
 /**
  * Looks at each message of a server before ssh2 1.17.0 does, which takes any message at any time. Above all: while the

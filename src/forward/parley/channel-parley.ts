@@ -42,6 +42,10 @@ export class ChannelParley implements Channel, Parley {
     });
   }
 
+  get shared(): boolean {
+    return this.#channel.shared === true;
+  }
+
   read(signal: AbortSignal): Promise<Buffer | null> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {

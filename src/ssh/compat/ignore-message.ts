@@ -2,7 +2,7 @@ import { sendPacket } from './internals.ts';
 import type { Protocol } from './protocol.ts';
 
 /** SSH_MSG_IGNORE with nothing in it (RFC 4253 section 11.2). */
-const NOTHING_SAID = Buffer.of(2, 0, 0, 0, 0);
+export const NOTHING_SAID = Buffer.of(2, 0, 0, 0, 0);
 
 /**
  * Has the kernel acknowledge at once what has come. Where we have nothing to say it waits for 40 ms, and so long an sshd keeps

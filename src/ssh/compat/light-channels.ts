@@ -79,7 +79,7 @@ function hasMethods(value: object, names: readonly string[]): boolean {
   return names.every((name) => typeof Reflect.get(value, name) === 'function');
 }
 
-/** As ssh2 judges its own socket. */
+/** As ssh2 judges its own socket, but for the moments in which its end was read and not told yet: what is opened then fails with the connection. */
 function isConnected(client: object): boolean {
   const socket: unknown = Reflect.get(client, '_sock');
   if (typeof socket !== 'object' || socket === null) return false;
