@@ -24,7 +24,12 @@ const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
     name: name.replace('@', ''),
     roots: new RegExp(`node_modules/${name}/`),
   })),
-  { name: 'supervisor', roots: /src\/(compose|compose-secrets|cli\/up\/foreground)\.ts$/ },
+  // What takes the home: all that comes after it is kept compiled.
+  { name: 'home', roots: /src\/(cli\/up\/background|daemon\/main)\.ts$/ },
+  {
+    name: 'supervisor',
+    roots: /src\/(compose|compose-secrets|cli\/up\/foreground|daemon\/(running-daemon|predecessor))\.ts$/,
+  },
   { name: 'ssh', roots: /src\/ssh\/dial\.ts$/ },
 ];
 

@@ -91,9 +91,6 @@ export function compose({
   };
 }
 
-/** The clock of the real parts, for the daemon around them. */
-export { systemClock } from './link/clock.ts';
-
 /** The supervisor of this home, as the daemon and `--foreground` run it. Nothing is restored yet. */
 export function makeSupervisor(paths: Paths, version: string, env: Env, estate = NO_ESTATE): TunnelSupervisor {
   return new TunnelSupervisor(compose({ paths, version, env, estate }));

@@ -8,7 +8,7 @@ import { takeLock, type Lock } from './lock.ts';
 import { isUnwritable, lockless } from './lockless.ts';
 import { onStopSignal, surviveFaults } from './process-events.ts';
 import { ownIdentity } from './process-identity.ts';
-import { RunningDaemon, type Daemon, type DaemonOptions } from './running-daemon.ts';
+import type { Daemon, DaemonOptions } from './running-daemon.ts';
 
 /**
  * Becomes the supervisor of this home and serves its clients. Sets the umask of the process to 0077.
@@ -22,12 +22,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   let supervisor: TunnelSupervisor | undefined;
   try {
     supervisor = await options.makeSupervisor(options.predecessor?.estate);
+    const { RunningDaemon } = await import('./running-daemon.ts'); // not before: as the parts of the supervisor
     const daemon = new RunningDaemon(options, lock, supervisor, without !== undefined);
     await daemon.open();
     if (without !== undefined) daemon.report(without);
     return daemon;
   } catch (error) {
     await supervisor?.close(0);
+    await options.finish?.();
     await lock.release();
     throw error;
   }

@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly predecessor?: Predecessor;
   /** Reads what is needed later, begun once clients come in; they are answered when it is over. Never rejects. */
   readonly load?: () => Promise<void>;
+  /** Called before the home is given back or left to another: what only its holder may write. Never rejects; may be called again. */
+  readonly finish?: () => Promise<void>;
   readonly clock: Clock;
   /** A failure that belongs to no tunnel and no client. Once there is a supervisor its log has it too. */
   readonly onFault: (error: TunnelError) => void;
@@ -180,6 +182,7 @@ export class RunningDaemon implements Daemon {
     await this.#mending;
     await this.#step(this.#restored);
     await this.#gate.shut(FINISH_WITHIN_MS);
+    await this.#options.finish?.(); // the home is the heir's afterwards
     this.#door.stopListening();
     try {
       return await handOver(command, { succession, lock: this.#lock, paths, clock });
@@ -228,6 +231,7 @@ export class RunningDaemon implements Daemon {
     this.#door.stopListening();
     await this.#step(this.#restored);
     await this.#step(this.supervisor.close(drainMs));
+    await this.#options.finish?.();
     await this.#step(this.#door.close());
     await this.#step(this.#lock.release());
   }

@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process';
-import { cp, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises';
+import * as nodeModule from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { readLock } from '../../src/daemon/lock-file.ts';
+import { livenessOf } from '../../src/daemon/process-identity.ts';
+import { eventually } from '../support/eventually.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
@@ -76,4 +80,43 @@ test('a supervisor goes on logging in after its files were replaced, as an updat
   await cli.home.profile('later', `${viaSshd(sshd)}forwards: ['127.0.0.1:0 -> 127.0.0.1:${sshd.port}']\n`);
   await cli.ok('up', 'later');
   expect(await cli.port('later')).toBeGreaterThan(0);
+});
+
+describe('a supervisor keeps its compiled code where Node can', () => {
+  const CAN = 'flushCompileCache' in nodeModule; // Node 22.10 and later: before, the folder is left alone
+
+  /** What a supervisor has kept once its process is gone, with the times of writing; and when it gave its home back. */
+  async function atItsEnd(cli: TunnelCli): Promise<{ kept: Record<string, number>; freedAtMs: number }> {
+    const lock = await readLock(join(cli.home.stateDir, 'supervisor.lock'));
+    if (lock === undefined) throw new Error('No supervisor runs');
+    await cli.ok('daemon', 'stop');
+    await eventually(async () => (await livenessOf(lock)) === 'dead');
+    const folder = join(cli.home.stateDir, 'compiled');
+    const names = await readdir(folder, { recursive: true }).catch(() => []);
+    const times = names.map(async (name) => [name, (await stat(join(folder, name))).mtimeMs] as const);
+    const { mtimeMs } = await stat(cli.home.stateDir); // the last change there: the lock was taken away
+    return { kept: Object.fromEntries(await Promise.all(times)), freedAtMs: mtimeMs };
+  }
+
+  test('and writes none once it gave its home back, nor what it has read', async () => {
+    await using cli = await tunnelCli();
+    await cli.ok('daemon', 'restart');
+    const first = await atItsEnd(cli);
+    expect(Object.keys(first.kept).length > 10).toBe(CAN);
+    expect(Math.max(0, ...Object.values(first.kept))).toBeLessThanOrEqual(first.freedAtMs);
+    await cli.ok('daemon', 'restart');
+    expect((await atItsEnd(cli)).kept).toEqual(first.kept);
+  });
+
+  test('in a private folder, and none of another version', async () => {
+    await using cli = await tunnelCli();
+    const folder = join(cli.home.stateDir, 'compiled');
+    await mkdir(join(folder, '0.0.1-old'), { recursive: true });
+    await chmod(folder, 0o755);
+    await cli.ok('daemon', 'restart');
+    await cli.ok('daemon', 'stop');
+    const version = (await cli.ok('--version')).stdout.trim();
+    expect(await readdir(folder)).toEqual([CAN ? expect.stringContaining(`${version}-`) : '0.0.1-old']);
+    expect((await stat(folder)).mode & 0o777).toBe(CAN ? 0o700 : 0o755);
+  });
 });

@@ -132,6 +132,30 @@ describe('a supervisor', () => {
     expect(modes).toEqual([0o700, 0o600, 0o700, 0o600]);
   });
 
+  test('has written the last to its home before anybody can take that for free', async () => {
+    const seen: unknown[] = [];
+    const finish = async (): Promise<void> => void seen.push(await readLock(paths.lockFile), line.supervisor?.pid);
+    const { daemon } = await start({ finish });
+    const line = await client();
+    void line.closed.then(() => seen.push('hung up'));
+    await daemon.stop(0);
+    await line.closed;
+    expect(seen).toEqual([expect.objectContaining({ pid: process.pid }), process.pid, 'hung up']);
+  });
+
+  test('that cannot start writes the last before it gives the home back', async () => {
+    const seen: unknown[] = [];
+    const finish = async (): Promise<void> => void seen.push(await readLock(paths.lockFile));
+    const makeSupervisor = (): never => {
+      throw new Error('no parts');
+    };
+    await expect(start({ finish, makeSupervisor })).rejects.toThrow('no parts');
+    expect([seen, await readLock(paths.lockFile)]).toEqual([
+      [expect.objectContaining({ pid: process.pid })],
+      undefined,
+    ]);
+  });
+
   test('serves up, subscribe, status and down', async () => {
     const stage = new Stage();
     stage.profile({ name: 'pop-mail' });

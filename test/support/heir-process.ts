@@ -5,7 +5,8 @@
  */
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeSupervisor, systemClock } from '../../src/compose.ts';
+import { systemClock } from '../../src/compose-clock.ts';
+import { makeSupervisor } from '../../src/compose.ts';
 import { runDaemon } from '../../src/daemon/main.ts';
 import { Predecessor } from '../../src/daemon/predecessor.ts';
 import { appPaths } from '../../src/files/paths.ts';

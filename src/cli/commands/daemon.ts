@@ -18,7 +18,7 @@ const ASKED_AGAIN_MS = 1_000;
 export async function run(args: readonly string[], _options: Options, context: Context): Promise<number> {
   const [word = ''] = args;
   if (word === INHERIT) {
-    const { inheritSupervisor } = await import('../up/foreground.ts');
+    const { inheritSupervisor } = await import('../up/background.ts');
     return inheritSupervisor(context);
   }
   const action = ACTIONS.find((name) => name === word);
@@ -30,7 +30,7 @@ export async function run(args: readonly string[], _options: Options, context: C
     case 'restart':
       return restart(context);
     case 'run': {
-      const { runSupervisor } = await import('../up/foreground.ts');
+      const { runSupervisor } = await import('../up/background.ts');
       return runSupervisor(context);
     }
     case undefined:

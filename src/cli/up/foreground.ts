@@ -1,9 +1,7 @@
 import { connectControl, type ControlClient } from '../../control/client.ts';
-import { runDaemon, startDaemon } from '../../daemon/main.ts';
-import { Predecessor } from '../../daemon/predecessor.ts';
-import type { DaemonOptions } from '../../daemon/running-daemon.ts';
+import { startDaemon } from '../../daemon/main.ts';
 import { surviveFaults } from '../../daemon/process-events.ts';
-import { FAILURES, asTunnelError, type TunnelError } from '../../model/failure.ts';
+import { FAILURES, asTunnelError } from '../../model/failure.ts';
 import type { Selection } from '../../model/request.ts';
 import type { StatusEvent } from '../../model/status.ts';
 import type { Context } from '../context.ts';
@@ -11,26 +9,11 @@ import { openFeed, type StatusFeed } from '../feed.ts';
 import { errorLines } from '../render/error.ts';
 import { eventLine, newsFilter } from '../render/event.ts';
 import { relayQuestions } from '../relay.ts';
+import { daemonOptions } from './background.ts';
 import { bringUp } from './bring-up.ts';
 import { sayWarnings } from './say-warnings.ts';
 import { ended, type UpFailure } from './settle.ts';
 import { callerOf } from '../supervisor.ts';
-
-/** `tunnel daemon run`: the supervisor in this process; restores what was wanted, ends when told to, or unneeded. */
-export async function runSupervisor(context: Context): Promise<number> {
-  context.out.onReaderGone(() => undefined); // whoever watched it start may go
-  await runDaemon({ ...(await daemonOptions(context)), signal: context.signal });
-  return 0;
-}
-
-/** What a supervisor starts to take its place: as `runSupervisor`, with all that the one before leaves. */
-export async function inheritSupervisor(context: Context): Promise<number> {
-  const options = await daemonOptions(context);
-  await (await import('../../compose.ts')).loadAll(); // before the other one is told that we are there: clients wait then
-  const predecessor = await Predecessor.meet();
-  await runDaemon({ ...options, predecessor, signal: context.signal });
-  return 0;
-}
 
 /**
  * `tunnel up --foreground`: a supervisor of these tunnels alone, in this process, for service managers and containers.
@@ -40,7 +23,7 @@ export async function inheritSupervisor(context: Context): Promise<number> {
  */
 export async function runForeground(select: Selection, atomicWaitMs: number | null, context: Context): Promise<number> {
   context.out.onReaderGone(() => undefined); // tunnels outlive a log reader
-  const daemon = await startDaemon({ ...(await daemonOptions(context)), mode: 'foreground' });
+  const daemon = await startDaemon({ ...daemonOptions(context), mode: 'foreground' });
   const release = surviveFaults(
     (fault) => daemon.report(fault),
     () => context.interrupt(),
@@ -117,21 +100,4 @@ function untilEnded(
 function explain(failures: readonly UpFailure[], { out }: Context): number {
   for (const { facts } of failures) for (const line of errorLines(facts, out.talkTheme)) out.warn(line);
   return failures[0]?.facts.exit ?? 0;
-}
-
-async function daemonOptions(context: Context): Promise<Omit<DaemonOptions, 'mode'>> {
-  const { loadAll, makeSupervisor, systemClock } = await import('../../compose.ts');
-  return {
-    paths: context.paths,
-    version: context.version,
-    clock: systemClock,
-    makeSupervisor: (estate) => makeSupervisor(context.paths, context.version, context.env, estate),
-    load: loadAll,
-    onFault: (error) => sayFault(error, context),
-  };
-}
-
-function sayFault(error: TunnelError, { out, verbose }: Context): void {
-  for (const line of errorLines(error.facts, out.talkTheme)) out.warn(line);
-  if (verbose && error.cause instanceof Error) out.warn(error.cause.stack ?? '');
 }
