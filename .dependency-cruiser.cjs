@@ -115,6 +115,14 @@ module.exports = {
       to: { path: '^src/', pathNot: [folder, 'model', ...allowed].map((other) => `^src/${other}`) },
     })),
     {
+      name: 'data-knows-no-ssh2',
+      comment:
+        'How bytes wait and are measured is ours; what of it meets the inside of ssh2 is compat, which stands on it.',
+      severity: 'error',
+      from: { path: '^src/ssh/data/' },
+      to: { path: '^src/ssh/(compat/|[^/]+$)' },
+    },
+    {
       name: 'pure-stays-pure',
       comment:
         'A function of values only can be tested by a table, and run anywhere: these touch nothing of the machine.',

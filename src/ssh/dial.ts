@@ -9,7 +9,7 @@ import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
 import type { Ssh2Channel } from './compat/raw-channel.ts';
-import { DataPath, type Levers } from './data/data-path.ts';
+import { DataPath, type Levers } from './data-path.ts';
 import { Deadline } from './deadline.ts';
 import { dialSocket } from './dial-socket.ts';
 import { abortFailure, jumpFailure, openFailure } from './failures.ts';

@@ -14,7 +14,7 @@ import { sendOfferedKeys } from './compat/identity-login.ts';
 import { acknowledge } from './compat/ignore-message.ts';
 import { isStrict, protocolOf, type Protocol } from './compat/protocol.ts';
 import { watchLogin } from './compat/true-answers.ts';
-import type { DataPath, Prepared } from './data/data-path.ts';
+import type { DataPath, Prepared } from './data-path.ts';
 import type { Deadline } from './deadline.ts';
 import { abortFailure, connectionFailure, type EndFacts } from './failures.ts';
 import type { HopContext } from './hop-context.ts';

@@ -17,7 +17,7 @@ import { acknowledge } from './compat/ignore-message.ts';
 import { requestQueueOf } from './compat/protocol.ts';
 import { rawOf, type RawChannel, type Ssh2Channel } from './compat/raw-channel.ts';
 import { abortFailure, openFailure } from './failures.ts';
-import type { DataPath } from './data/data-path.ts';
+import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
 import type { PooledReads } from './data/pooled-reads.ts';
 import { runSession, type AskServer } from './session.ts';

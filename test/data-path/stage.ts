@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Forward } from '../../src/forward/forward-context.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import type { HopPlan } from '../../src/model/plan.ts';
-import type { Levers } from '../../src/ssh/data/data-path.ts';
+import type { Levers } from '../../src/ssh/data-path.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import type { SshTransport } from '../../src/ssh/transport.ts';
 import { CuttingPath, type Cut } from '../support/cutting-path.ts';

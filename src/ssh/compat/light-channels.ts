@@ -1,12 +1,10 @@
 import type { Originator } from '../../link/transport.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
+import { FULL_PACKET_BYTES } from '../data/read-pace.ts';
 import { BASE_WINDOW_BYTES } from '../data/window-growth.ts';
 import { windowsAreKnown } from './channel-window.ts';
 import { LightChannel } from './light-channel.ts';
 import type { Protocol } from './protocol.ts';
-
-/** RFC 4254 section 5.1; as ssh2 1.17.0 and OpenSSH ask for. */
-const PACKET_BYTES = 32 * 1024;
 
 /** Opens `direct-tcpip` (RFC 4254 section 7.2) or OpenSSH's counterpart for Unix sockets. @throws when not connected */
 export type OpenLight = (
@@ -31,7 +29,12 @@ export function lightChannels(client: object, protocol: Protocol): OpenLight | u
     const done = opening.get(recipient);
     if (done === undefined) return CHANNEL_OPEN_CONFIRMATION(self, info);
     opening.delete(recipient);
-    const incoming = { id: recipient, window: BASE_WINDOW_BYTES, packetSize: PACKET_BYTES, state: 'open' as const };
+    const incoming = {
+      id: recipient,
+      window: BASE_WINDOW_BYTES,
+      packetSize: FULL_PACKET_BYTES,
+      state: 'open' as const,
+    };
     const channel = new LightChannel(incoming, { id: sender, window, packetSize, state: 'open' }, face);
     manager.update(recipient, channel);
     done(undefined, channel);
@@ -46,12 +49,12 @@ export function lightChannels(client: object, protocol: Protocol): OpenLight | u
     if (id === -1) throw new Error('No free channels available');
     opening.set(id, done);
     if (target.kind === 'unix') {
-      protocol.openssh_directStreamLocal(id, BASE_WINDOW_BYTES, PACKET_BYTES, { socketPath: target.path });
+      protocol.openssh_directStreamLocal(id, BASE_WINDOW_BYTES, FULL_PACKET_BYTES, { socketPath: target.path });
       return;
     }
     const { address: srcIP, port: srcPort } = originator;
     const way = { srcIP, srcPort, dstIP: target.host, dstPort: target.port };
-    protocol.directTcpip(id, BASE_WINDOW_BYTES, PACKET_BYTES, way);
+    protocol.directTcpip(id, BASE_WINDOW_BYTES, FULL_PACKET_BYTES, way);
   };
 }
 

@@ -1,14 +1,5 @@
+import type { ReadGuard } from '../data/pooled-reads.ts';
 import type { Protocol } from './protocol.ts';
-
-/** Says whether ssh2 keeps a part of what it was given to read. */
-export interface ReadGuard {
-  /** Before a read. */
-  begin(): void;
-  /** A channel's data, which its receiver answers for. */
-  claim(): void;
-  /** After it. @returns whether all that was in it is dealt with */
-  end(): boolean;
-}
 
 /** Messages of which ssh2 1.17.0 keeps nothing but numbers and strings of its own. */
 const HARMLESS = [

@@ -1,15 +1,6 @@
+import type { SplitPackets } from '../data/pooled-reads.ts';
+import { LONGEST_PACKET } from '../data/read-pool.ts';
 import type { Protocol } from './protocol.ts';
-
-/** No packet that ssh2 1.17.0 takes is longer, its tag and lengths apart (MAX_PACKET_SIZE). */
-export const LONGEST_PACKET = 35_000;
-
-/** Where packets are put together whose parts come in two reads. */
-export interface SplitPackets {
-  /** Before a read: looks after the cipher in use, which each key exchange replaces. */
-  attend(): void;
-  /** After a read. @returns the memory of the packet that became whole in it, if there was one; its payload lies there */
-  completed(): Buffer | undefined;
-}
 
 /**
  * Has a connection put such packets together in memory of ours. ssh2 1.17.0 allocates 32 KiB for each: one in eight packets at the

@@ -1,13 +1,5 @@
+import type { WindowAdjusts } from '../data/bulk-send.ts';
 import type { Protocol } from './protocol.ts';
-
-/** Tells of the windows that a server widens (RFC 4254 section 5.2). */
-export interface WindowAdjusts {
-  /**
-   * @param told of so many bytes more, once ssh2 has sent what waited for them
-   * @returns ends it; undefined where this ssh2 has another inside
-   */
-  watch(channel: object, told: (bytes: number) => void): (() => void) | undefined;
-}
 
 /** Listens to one connection. @returns undefined, with nothing changed, where this ssh2 has another inside */
 export function windowAdjustsOf(protocol: Protocol): WindowAdjusts | undefined {

@@ -1,6 +1,14 @@
-import type { WindowAdjusts } from '../compat/window-adjusts.ts';
 import type { Sharing } from './sharing.ts';
 import { UnderWay } from './under-way.ts';
+
+/** Tells of the windows that a server widens (RFC 4254 section 5.2). */
+export interface WindowAdjusts {
+  /**
+   * @param told of so many bytes more, once ssh2 has sent what waited for them
+   * @returns ends it; undefined where this ssh2 has another inside
+   */
+  watch(channel: object, told: (bytes: number) => void): (() => void) | undefined;
+}
 
 /** What a channel that sends much has of its connection. */
 export interface BulkParts {

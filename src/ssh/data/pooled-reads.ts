@@ -1,10 +1,26 @@
 import type { Duplex } from 'node:stream';
 import type { OnReadOpts, Socket } from 'node:net';
-import type { ReadGuard } from '../compat/read-guard.ts';
-import type { SplitPackets } from '../compat/split-packets.ts';
 import { ReadLoans, type Borrower } from './read-loans.ts';
 import { FULL_PACKET_BYTES, ReadPace } from './read-pace.ts';
 import { READ_BYTES, type ReadMemory, type ReadPool } from './read-pool.ts';
+
+/** Says whether ssh2 keeps a part of what it was given to read. */
+export interface ReadGuard {
+  /** Before a read. */
+  begin(): void;
+  /** A channel's data, which its receiver answers for. */
+  claim(): void;
+  /** After it. @returns whether all that was in it is dealt with */
+  end(): boolean;
+}
+
+/** Where packets are put together whose parts come in two reads. */
+export interface SplitPackets {
+  /** Before a read: looks after the cipher in use, which each key exchange replaces. */
+  attend(): void;
+  /** After a read. @returns the memory of the packet that became whole in it, if there was one; its payload lies there */
+  completed(): Buffer | undefined;
+}
 
 /** What a channel may do with the data of a packet: keep it, borrow it until it settles, or copy it before it returns. */
 export type Leave = 'keep' | 'borrow' | 'copy';

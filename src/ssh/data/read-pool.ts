@@ -1,4 +1,5 @@
-import { LONGEST_PACKET } from '../compat/split-packets.ts';
+/** No packet that ssh2 1.17.0 takes is longer, its tag and lengths apart (MAX_PACKET_SIZE). */
+export const LONGEST_PACKET = 35_000;
 
 /** A stretch of memory that the network is read into, again and again. */
 export interface ReadMemory {

@@ -1,5 +1,5 @@
 /** Forwarded connections are ssh2's own streams. */
-import { DataPath as Real, type Levers } from '../../../src/ssh/data/data-path.ts';
+import { DataPath as Real, type Levers } from '../../../src/ssh/data-path.ts';
 
 export type { Levers };
 

@@ -1,5 +1,5 @@
 /** An upload has all of its window under way, whoever speaks in between. */
-import { DataPath as Real, type Levers } from '../../../src/ssh/data/data-path.ts';
+import { DataPath as Real, type Levers } from '../../../src/ssh/data-path.ts';
 
 export type { Levers };
 

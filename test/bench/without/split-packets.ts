@@ -1,7 +1,6 @@
 /** ssh2 puts packets together that lie across two reads, each in memory of its own. */
-import type { gatherSplitPackets as real, SplitPackets } from '../../../src/ssh/compat/split-packets.ts';
+import type { gatherSplitPackets as real } from '../../../src/ssh/compat/split-packets.ts';
 
-export { LONGEST_PACKET, splitPacketsAreKnown } from '../../../src/ssh/compat/split-packets.ts';
-export type { SplitPackets };
+export { splitPacketsAreKnown } from '../../../src/ssh/compat/split-packets.ts';
 
 export const gatherSplitPackets: typeof real = () => ({ attend: () => undefined, completed: () => undefined });

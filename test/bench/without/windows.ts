@@ -1,5 +1,5 @@
 /** Receive windows stay at the 2 MiB of ssh2 and OpenSSH. */
-import { DataPath as Real, type Levers } from '../../../src/ssh/data/data-path.ts';
+import { DataPath as Real, type Levers } from '../../../src/ssh/data-path.ts';
 
 export type { Levers };
 

@@ -1,19 +1,20 @@
 import type { Duplex } from 'node:stream';
-import { queuesAreKnown } from '../compat/channel-memory.ts';
-import { windowsAreKnown } from '../compat/channel-window.ts';
-import { nativesAreKept } from '../compat/native-ciphers.ts';
-import { buildInSlab } from '../compat/packet-slab.ts';
-import { lightChannels, type OpenLight } from '../compat/light-channels.ts';
-import type { Protocol } from '../compat/protocol.ts';
-import { guardReads } from '../compat/read-guard.ts';
-import { gatherSplitPackets, splitPacketsAreKnown } from '../compat/split-packets.ts';
-import { windowAdjustsOf, type WindowAdjusts } from '../compat/window-adjusts.ts';
-import { guardWindows } from '../compat/window-guard.ts';
-import { pooledReadsOf, type PooledReads } from './pooled-reads.ts';
-import { ReadPool } from './read-pool.ts';
-import { SlabPool } from './slab-pool.ts';
-import { WriteBatch } from './write-batch.ts';
-import { WindowBudget } from './window-growth.ts';
+import { queuesAreKnown } from './compat/channel-memory.ts';
+import { windowsAreKnown } from './compat/channel-window.ts';
+import { nativesAreKept } from './compat/native-ciphers.ts';
+import { buildInSlab } from './compat/packet-slab.ts';
+import { lightChannels, type OpenLight } from './compat/light-channels.ts';
+import type { Protocol } from './compat/protocol.ts';
+import { guardReads } from './compat/read-guard.ts';
+import { gatherSplitPackets, splitPacketsAreKnown } from './compat/split-packets.ts';
+import { windowAdjustsOf } from './compat/window-adjusts.ts';
+import { guardWindows } from './compat/window-guard.ts';
+import type { WindowAdjusts } from './data/bulk-send.ts';
+import { pooledReadsOf, type PooledReads } from './data/pooled-reads.ts';
+import { ReadPool } from './data/read-pool.ts';
+import { SlabPool } from './data/slab-pool.ts';
+import { WriteBatch } from './data/write-batch.ts';
+import { WindowBudget } from './data/window-growth.ts';
 
 /** What makes the data path quick. All on; tests and the bench switch them off to see what each is for. */
 export interface Levers {
