@@ -8,13 +8,12 @@ import type { Borrower } from './data/read-loans.ts';
 import type { Sender } from './data/sharing.ts';
 import { Stash } from './data/stash.ts';
 import type { Held, Uplink } from './data/uplink.ts';
-import type { WindowGrowth } from './data/window-growth.ts';
+import type { Path, WindowGrowth } from './data/window-growth.ts';
 
 /** How a channel's receive window grows, and what it is measured by. */
 export interface ChannelWindow {
   readonly growth: WindowGrowth;
-  /** The shortest one seen on this connection; undefined before the first. */
-  readonly roundTripMs: () => number | undefined;
+  readonly path: Path;
 }
 
 /** What a channel has of its connection. */
@@ -229,10 +228,11 @@ export class SshChannel implements Channel, Held, Borrower {
   }
 
   #took(bytes: number): void {
-    const { window, onHeard } = this.#parts;
+    const { window, bulk, onHeard } = this.#parts;
     onHeard();
+    bulk?.sharing.receives(this.#sender, bytes);
     if (window === undefined) return;
-    window.growth.took(bytes, performance.now(), window.roundTripMs());
+    window.growth.took(bytes, performance.now(), window.path);
     this.#widen?.();
   }
 

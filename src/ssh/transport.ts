@@ -24,7 +24,7 @@ import { runSession, type AskServer } from './session.ts';
 import { Sharing } from './data/sharing.ts';
 import { PromptAck } from './data/prompt-ack.ts';
 import { Uplink } from './data/uplink.ts';
-import { WindowGrowth } from './data/window-growth.ts';
+import { WindowGrowth, type Path } from './data/window-growth.ts';
 
 /** How long a goodbye may take before the socket is simply closed. */
 const GOODBYE_MS = 1_000;
@@ -49,6 +49,7 @@ export class SshTransport implements SessionTransport {
   readonly #uplink: Uplink;
   readonly #promptAck: PromptAck;
   readonly #bulk: BulkParts | undefined;
+  readonly #path: Path;
   readonly #channels = new Set<SshChannel>();
   readonly #waiting = new Set<(reason: TunnelError) => void>();
   readonly #closedCallbacks: ((reason: TunnelError) => void)[] = [];
@@ -65,6 +66,11 @@ export class SshTransport implements SessionTransport {
     this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
     this.#promptAck = new PromptAck(sentBytesOf(parts.hops), () => acknowledge(parts.last.protocol));
     this.#bulk = this.#bulkParts();
+    this.#path = {
+      roundTripMs: () => this.#roundTripMs,
+      receivedBytes: parts.countReceived,
+      isShared: (nowMs) => this.#bulk?.sharing.at(nowMs) === true,
+    };
     this.facts = factsOf(parts);
     this.#listen();
     for (const hop of parts.hops) hop.onEnded((reason) => this.#end(reason));
@@ -230,7 +236,7 @@ export class SshTransport implements SessionTransport {
 
   #adopt(stream: RawChannel): SshChannel {
     const { levers, windows } = this.#parts.dataPath;
-    const window = { growth: new WindowGrowth(windows), roundTripMs: () => this.#roundTripMs };
+    const window = { growth: new WindowGrowth(windows), path: this.#path };
     const channel = new SshChannel(stream, {
       uplink: this.#uplink,
       reads: this.#parts.reads,

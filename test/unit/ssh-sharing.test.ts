@@ -22,6 +22,33 @@ function sharedAfter(...sent: readonly (readonly ['a' | 'b' | 'c', number])[]): 
   return sharing.at(performance.now());
 }
 
+test('words between what another channel is sent share a connection; those of a channel between its own answers do not', () => {
+  const sharing = new Sharing();
+  const [one, other] = [aSender(), aSender()];
+  const asks = (sender: Sender, answered: Sender): void => {
+    sharing.sends(sender, 9);
+    vi.advanceTimersByTime(10);
+    sharing.receives(answered, 32 * KIB);
+    sharing.receives(sender, 9);
+  };
+  for (let round = 0; round < 3; round += 1) asks(one, one);
+  expect(sharing.at(performance.now())).toBe(false);
+  for (let round = 0; round < 2; round += 1) asks(one, other);
+  expect(sharing.at(performance.now())).toBe(true);
+});
+
+test('words beside an upload share the connection however long the answers to them are', () => {
+  const sharing = new Sharing();
+  const [speaker, uploader] = [aSender(), aSender()];
+  for (let round = 0; round < 2; round += 1) {
+    sharing.sends(speaker, 9);
+    sharing.sends(uploader, 64 * KIB);
+    sharing.receives(speaker, 32 * KIB);
+    vi.advanceTimersByTime(10);
+  }
+  expect(sharing.at(performance.now())).toBe(true);
+});
+
 test.each<[string, readonly (readonly ['a' | 'b' | 'c', number])[], boolean]>([
   [
     'words between the chunks of an upload share it',

@@ -18,7 +18,7 @@ interface WindowedChannel {
 
 /**
  * Tells the server of the room that a channel's reader made. ssh2 1.17.0 knows windows of 2 MiB only and widens them when
- * half is used; it stays silent as long as they are wider.
+ * half is used; it stays silent as long as they are wider, and so what is withheld of such a window counts as open there.
  * @returns to be called when the reader took something; undefined where this ssh2 has another inside
  */
 export function windowKeeper(
@@ -27,12 +27,15 @@ export function windowKeeper(
 ): (() => void) | undefined {
   if (!isWindowed(channel)) return undefined;
   const { incoming, outgoing, _client } = channel;
+  let withheldBytes = 0;
   return () => {
-    const bytes = growth.due(incoming.window, channel.readableLength);
     // A channel that is closing needs none, and sshd ends the connection over one for a channel that it has forgotten.
-    if (bytes === 0 || (outgoing.state !== 'open' && outgoing.state !== 'eof')) return;
-    incoming.window += bytes;
-    _client._protocol.channelWindowAdjust(outgoing.id, bytes);
+    if (outgoing.state !== 'open' && outgoing.state !== 'eof') return;
+    const openBytes = incoming.window - withheldBytes;
+    const bytes = growth.due(openBytes, channel.readableLength);
+    withheldBytes = growth.withheld(openBytes + bytes);
+    incoming.window = openBytes + bytes + withheldBytes;
+    if (bytes > 0) _client._protocol.channelWindowAdjust(outgoing.id, bytes);
   };
 }
 

@@ -13,20 +13,19 @@ export interface Sender {
 
 /**
  * Whether somebody speaks in between on a connection that carries much: a channel that sends something small again and
- * again, while others send too. Only then must those leave it room. Several uploads, with the few words that each begins
- * with, are none of that, and neither is one connection that follows another.
+ * again, while others send, or are sent, too. Only then must those leave it room. Several uploads or downloads, with the few
+ * words that each begins with, are none of that, and neither is one connection that follows another.
  */
 export class Sharing {
   #last: Sender | undefined;
   #turn = 0;
   #sharedMs = -Infinity;
-  /** When somebody sent more than a few words. */
+  /** When somebody sent, or was sent, more than a few words. */
   #muchMs = -Infinity;
 
   /** To be called before anything is sent. @returns whether it is said in between, and the rest should not make it wait */
   sends(sender: Sender, bytes: number): boolean {
-    if (sender !== this.#last) this.#turn += 1;
-    this.#last = sender;
+    this.#takesTurn(sender);
     const nowMs = performance.now();
     if (bytes < SMALL_BYTES) return this.#speaks(sender, nowMs);
     sender.smallMs = -Infinity;
@@ -34,8 +33,20 @@ export class Sharing {
     return false;
   }
 
+  /** Something has come: much of it is a turn as well. Whoever is answered much still speaks in between. */
+  receives(sender: Sender, bytes: number): void {
+    if (bytes < SMALL_BYTES) return;
+    this.#takesTurn(sender);
+    this.#muchMs = performance.now();
+  }
+
   at(nowMs: number): boolean {
     return nowMs - this.#sharedMs < SHARED_MS;
+  }
+
+  #takesTurn(sender: Sender): void {
+    if (sender !== this.#last) this.#turn += 1;
+    this.#last = sender;
   }
 
   #speaks(sender: Sender, nowMs: number): boolean {
