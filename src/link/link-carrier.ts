@@ -123,17 +123,9 @@ export class LinkCarrier implements ManagedCarrier {
     this.#plan = plan;
     this.#renewalError = undefined;
     this.#dropSuccessor();
-    if (this.#served === null) {
-      const old = this.#link;
-      this.#link = this.#newLink();
-      this.#leaving.add(old, 0);
-      this.#renewExtras();
-      this.#followNeed();
-      this.#changed(this.#link);
-    } else {
-      this.#successor = this.#newLink();
-      this.#successor.start();
-    }
+    if (this.#served === null) return this.#startOver();
+    this.#successor = this.#newLink();
+    this.#successor.start();
   }
 
   retry(): void {
@@ -191,7 +183,23 @@ export class LinkCarrier implements ManagedCarrier {
     if (this.#served?.busy === true || this.#extras.busy) return;
     this.#dropSuccessor();
     for (const link of this.#extras.leave()) this.#leaving.add(link, 0);
-    this.#link.rest();
+    if (this.#isOutdated) this.#startOver();
+    else this.#link.rest();
+  }
+
+  /** The link is of an earlier plan: good for as long as it is up, but never to be dialled again. */
+  get #isOutdated(): boolean {
+    return this.#link.plan !== this.#plan;
+  }
+
+  /** With a link of today's plan, from the beginning. */
+  #startOver(): void {
+    const old = this.#link;
+    this.#link = this.#newLink();
+    this.#leaving.add(old, 0);
+    this.#renewExtras();
+    this.#followNeed();
+    this.#changed(this.#link);
   }
 
   /** Each change of a link passes here. */
@@ -215,6 +223,7 @@ export class LinkCarrier implements ManagedCarrier {
     if (connection === null && this.#successor !== null) return this.#moveTo(this.#successor);
     const extra = connection === null ? this.#extras.promote() : undefined;
     if (extra !== undefined) return this.#follow(extra);
+    if (connection === null && this.#isOutdated) return this.#startOver();
     if (state.name === 'failed') this.#held.fail(state.reason);
     if (state.name !== 'backoff' || this.#held.size === 0) return;
     if (this.#plan.whileDown.hold) this.#link.hurry();
@@ -253,6 +262,7 @@ export class LinkCarrier implements ManagedCarrier {
     this.#renewalError = undefined;
     this.#renewExtras();
     this.#follow(successor);
+    if (this.#needs === 0) this.#followNeed();
   }
 
   #follow(next: SshLink): void {

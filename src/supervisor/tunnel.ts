@@ -104,8 +104,11 @@ export class Tunnel {
     this.#plan = plan;
     for (const warning of plan.warnings) if (!old.warnings.includes(warning)) this.note('warn', warning);
     if (this.#failure !== null || this.#carrier === undefined) return this.retry();
+    // An edit of the only forward keeps its connection: until the next one listens nobody else would need it.
+    const release = this.#carrier.up ? this.#carrier.need() : undefined;
     if (!sameLink(old, plan)) this.#guard(() => this.#carrier?.renew(plan));
     this.#forwards.replace(plan.forwards, plan);
+    void this.#forwards.tried.then(() => release?.());
     this.changed();
   }
 

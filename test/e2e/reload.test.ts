@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ask, echoes, talking } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort, startSshd } from '../support/sshd.ts';
+import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
@@ -45,3 +45,27 @@ test(
     for (const socket of open) socket.destroy();
   },
 );
+
+test('an edit of the only forward keeps the connection, and one of the server leads to the new server', async () => {
+  await using target = await TcpTarget.start(echo);
+  await using old = await startSshd();
+  await using next = await startSshd();
+  await using cli = await tunnelCli();
+  const ports = [await freePort(), await freePort(), await freePort()];
+  const write = (sshd: TestSshd, port = 0): Promise<string> =>
+    cli.home.profile('t', `${viaSshd(sshd)}forwards:\n  - 127.0.0.1:${port} -> 127.0.0.1:${target.port}\n`);
+  await write(old, ports[0]);
+  await cli.ok('up', 't');
+
+  await write(old, ports[1]);
+  await cli.ok('reload', 't');
+  expect(await ask(ports[1] ?? 0, 'another port')).toBe('another port');
+  expect(old.logins).toBe(1);
+
+  await write(next, ports[2]);
+  await cli.ok('reload', 't');
+  await eventually(() => next.logins === 1, { what: 'a login at the new server' });
+  expect(await ask(ports[2] ?? 0, 'another server')).toBe('another server');
+  await eventually(async () => (await old.pids()).length === 1, { what: 'the end of the old connection' });
+  expect([old.logins, next.logins]).toEqual([1, 1]);
+});

@@ -566,6 +566,50 @@ describe('renew', () => {
     ]);
   });
 
+  test.each([['before', 0, []] as const, ['while', 100, ['hang']] as const])(
+    'whoever needs a link again after a moment without need, %s the new one is dialled, gets the new plan',
+    async (_when, afterMs, outcomes) => {
+      const carrier = aCarrier();
+      const release = carrier.need();
+      await clock.advance(1_000);
+      dial.then(...outcomes);
+      carrier.renew(moved);
+      await clock.advance(afterMs);
+      release();
+      carrier.need();
+      await clock.advance(10_000);
+      await open(carrier);
+      expect([dial.requests.at(-1)?.hops[0]?.host, dial.last.channels.length]).toEqual(['new.example.org', 1]);
+      expect(dial.transports[0]?.ended?.code).toBe('STOPPED');
+    },
+  );
+
+  test('a refused new link is tried again once the old one is lost, which is not dialled again', async () => {
+    const carrier = await anUpCarrier();
+    await clock.advance(1_000);
+    dial.then(LOGIN_REFUSED);
+    carrier.renew(moved);
+    await clock.advance(60_000);
+    dial.last.lose();
+    await clock.advance(10_000);
+    expect([carrier.status.phase, dial.requests.map(({ hops }) => hops[0]?.host)]).toEqual([
+      'up',
+      ['pop.example.org', 'new.example.org', 'new.example.org'],
+    ]);
+  });
+
+  test('that nobody needs by the time its link is up leaves none up', async () => {
+    const carrier = aCarrier();
+    const channel = await open(carrier); // on demand: it is the need itself, and stays in use
+    channel.attach(aSink());
+    carrier.renew(moved);
+    await clock.advance(60_000);
+    expect(carrier.status.phase).toBe('idle');
+    dial.transports[0]?.channels[0]?.finish();
+    await clock.advance(60_000);
+    expect(dial.transports.map(({ ended }) => ended?.code)).toEqual(['STOPPED', 'STOPPED']);
+  });
+
   test('twice in a row leaves one successor', async () => {
     const carrier = await anUpCarrier();
     dial.then('hang');
