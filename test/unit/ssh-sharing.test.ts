@@ -160,6 +160,28 @@ test('patience lasts as long as the server is slow, and a pause of the source co
   expect(slow.patienceMs(20)).toBeLessThan(1.1 * usualMs);
 });
 
+test('a server that stalled is held to little again when it has gone on for long', () => {
+  const underWay = widened(96 * KIB, 5, 0.2);
+  const beforeBytes = underWay.mostBytes;
+  for (let stall = 0; stall < 4; stall += 1) underWay.stalled();
+  expect(underWay.mostBytes).toBeGreaterThan(2 * MIB);
+  for (let ms = 1_800; ms < 2_000; ms += 5) underWay.adjusted(96 * KIB, ms, 0.2);
+  expect(underWay.mostBytes).toBeGreaterThan(2 * MIB);
+  for (let ms = 2_000; ms < 4_000; ms += 5) underWay.adjusted(96 * KIB, ms, 0.2);
+  expect(underWay.mostBytes).toBeCloseTo(beforeBytes);
+});
+
+test('a server that goes on with 512 KiB only is tried with less now and then, and ever more seldom', () => {
+  const underWay = widened(96 * KIB, 5, 0.2);
+  let stalls = 0;
+  for (let ms = 1_005; ms < 101_000; ms += 5) {
+    for (; underWay.mostBytes < 512 * KIB; stalls += 1) underWay.stalled();
+    underWay.adjusted(96 * KIB, ms, 0.2);
+  }
+  expect(stalls).toBeGreaterThan(2);
+  expect(stalls).toBeLessThan(12);
+});
+
 /** A channel with a window of 2 MiB of which everything is under way, beside one that speaks in between. */
 function heldUpload() {
   const sharing = new Sharing();

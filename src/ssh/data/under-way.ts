@@ -11,6 +11,8 @@ const SHORTEST_LOOK_MS = 5;
 const SHORTEST_PATIENCE_MS = 200;
 /** A longer one says that there was nothing to send. */
 const LONGEST_GAP_MS = 2_000;
+/** So many widenings in a row, each in time, and a server that had stalled is held to half as much again. */
+const STEADY = 64;
 
 /**
  * How many bytes of one channel should be under way, sent and not yet answered by a wider window, so that little stands before a byte of
@@ -24,6 +26,10 @@ export class UnderWay {
   #sinceMs = -Infinity;
   #adjustedMs: number | undefined;
   #gapMs = 0;
+  /** Widenings in a row that came within patience. */
+  #steady = 0;
+  #mostSteady = STEADY;
+  #halved = false;
 
   /** Infinity before the server has widened the window once. It may do so by halves only, as ssh2's does: never under twice its least step. */
   get mostBytes(): number {
@@ -33,7 +39,7 @@ export class UnderWay {
   /** The server widened the window. @param roundTripMs the shortest one seen on this connection; undefined before the first */
   adjusted(bytes: number, nowMs: number, roundTripMs: number | undefined): void {
     this.#leastAdjust = Math.min(this.#leastAdjust, bytes);
-    this.#gapMs += (Math.min(LONGEST_GAP_MS, nowMs - (this.#adjustedMs ?? nowMs)) - this.#gapMs) / 4;
+    this.#paced(nowMs - (this.#adjustedMs ?? nowMs), roundTripMs);
     this.#adjustedMs = nowMs;
     this.#seenBytes += bytes;
     if (roundTripMs === undefined) return;
@@ -49,8 +55,20 @@ export class UnderWay {
     return Math.max(SHORTEST_PATIENCE_MS, 4 * (roundTripMs ?? 0), 4 * this.#gapMs);
   }
 
-  /** Nothing came within that time: it waits for more than it was given. */
+  /** Nothing came within that time: it waits for more than it was given, or its target has a slow phase. */
   stalled(): void {
+    this.#steady = 0;
     this.#floorBytes *= 2;
+    if (this.#halved) this.#mostSteady *= 2; // the half was too little
+    this.#halved = false;
+  }
+
+  #paced(gapMs: number, roundTripMs: number | undefined): void {
+    this.#steady = gapMs < this.patienceMs(roundTripMs) ? this.#steady + 1 : 0;
+    this.#gapMs += (Math.min(LONGEST_GAP_MS, gapMs) - this.#gapMs) / 4;
+    if (this.#steady < this.#mostSteady || this.#floorBytes === FLOOR_BYTES) return;
+    this.#steady = 0;
+    this.#halved = true;
+    this.#floorBytes /= 2;
   }
 }
