@@ -20,7 +20,10 @@ import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
 import type { HopConnection } from './hop.ts';
 import type { PooledReads } from './data/pooled-reads.ts';
+import { ProxyCommand } from './proxy-command.ts';
 import { runSession, type AskServer } from './session.ts';
+import { Lull } from './data/lull.ts';
+import { PathRoundTrip } from './data/path-round-trip.ts';
 import { Sharing } from './data/sharing.ts';
 import { PromptAck } from './data/prompt-ack.ts';
 import { Uplink } from './data/uplink.ts';
@@ -28,6 +31,8 @@ import { WindowGrowth, type Path } from './data/window-growth.ts';
 
 /** How long a goodbye may take before the socket is simply closed. */
 const GOODBYE_MS = 1_000;
+/** What moves beside a ping and makes no queue worth the name: some packets, and no upload or download. */
+const QUIET_BYTES = 32 * 1024;
 
 export interface TransportParts {
   /** All hops in order, logged in; the last one carries the channels. */
@@ -47,6 +52,7 @@ export class SshTransport implements SessionTransport {
   readonly #parts: TransportParts;
   readonly #client: Client;
   readonly #uplink: Uplink;
+  readonly #sentBytes: () => number;
   readonly #promptAck: PromptAck;
   readonly #bulk: BulkParts | undefined;
   readonly #path: Path;
@@ -55,8 +61,7 @@ export class SshTransport implements SessionTransport {
   readonly #closedCallbacks: ((reason: TunnelError) => void)[] = [];
   /** Who takes connections that the server accepts, by the bind address in the server's words. */
   readonly #incoming = new Map<string, OnIncoming>();
-  /** The shortest one seen: what waits in queues is not the path's. */
-  #roundTripMs: number | undefined;
+  readonly #roundTrip = new PathRoundTrip();
   #ended: TunnelError | undefined;
   #closing: NodeJS.Timeout | undefined;
 
@@ -64,10 +69,11 @@ export class SshTransport implements SessionTransport {
     this.#parts = parts;
     this.#client = parts.last.client;
     this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
-    this.#promptAck = new PromptAck(sentBytesOf(parts.hops), () => acknowledge(parts.last.protocol));
+    this.#sentBytes = sentBytesOf(parts.hops);
+    this.#promptAck = new PromptAck(this.#sentBytes, () => acknowledge(parts.last.protocol));
     this.#bulk = this.#bulkParts();
     this.#path = {
-      roundTripMs: () => this.#roundTripMs,
+      roundTripMs: () => this.#roundTrip.ms,
       receivedBytes: parts.countReceived,
       isShared: (nowMs) => this.#bulk?.sharing.at(nowMs) === true,
     };
@@ -129,15 +135,23 @@ export class SshTransport implements SessionTransport {
   }
 
   ping(): Promise<number> {
+    const answer = this.#ping();
+    this.#measureAfter(answer);
+    return answer;
+  }
+
+  #ping(): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) return reject(this.#ended);
       const sentMs = performance.now();
+      const movedBytes = this.#movedBytes;
       this.#waiting.add(reject);
       // Any answer is an answer: sshd knows no such request and says REQUEST_FAILURE.
       requestQueueOf(this.#client).push(() => {
         this.#waiting.delete(reject);
-        const roundTripMs = performance.now() - sentMs;
-        this.#sawRoundTrip(roundTripMs);
+        const nowMs = performance.now();
+        const roundTripMs = nowMs - sentMs;
+        this.#roundTrip.saw(roundTripMs, nowMs, this.#movedBytes - movedBytes < QUIET_BYTES);
         resolve(roundTripMs);
       });
       this.#parts.last.protocol.ping();
@@ -180,7 +194,8 @@ export class SshTransport implements SessionTransport {
     const refused = (error: Error): TunnelError => openFailure(target, this.#name, error);
     const sentMs = performance.now();
     return this.#request<T>(signal, late, send, refused, (opened) => discard(raw(opened))).then((opened) => {
-      this.#sawRoundTrip(performance.now() - sentMs);
+      const nowMs = performance.now();
+      this.#roundTrip.saw(nowMs - sentMs, nowMs, false); // the server's way to the target is in it
       const channel = this.#adopt(raw(opened));
       // What a client that speaks first has to say is on its way by then.
       setImmediate(() => this.#hear(channel));
@@ -231,7 +246,7 @@ export class SshTransport implements SessionTransport {
   #bulkParts(): BulkParts | undefined {
     const { last, dataPath } = this.#parts;
     const adjusts = dataPath.levers.sharing ? last.prepared?.adjusts : undefined;
-    return adjusts && { adjusts, sharing: new Sharing(), roundTripMs: () => this.#roundTripMs };
+    return adjusts && { adjusts, sharing: new Sharing(), lull: new Lull(), roundTripMs: () => this.#roundTrip.ms };
   }
 
   #adopt(stream: RawChannel): SshChannel {
@@ -255,8 +270,19 @@ export class SshTransport implements SessionTransport {
     if (channel.silent && this.#ended === undefined) acknowledge(this.#parts.last.protocol);
   }
 
-  #sawRoundTrip(milliseconds: number): void {
-    this.#roundTripMs = Math.min(milliseconds, this.#roundTripMs ?? Infinity);
+  /** While uploads are held for somebody, each ping waits behind what is under way. With its answer that has gone, and the next one waits for nothing. */
+  #measureAfter(answer: Promise<number>): void {
+    const nowMs = performance.now();
+    const bulk = this.#bulk;
+    if (bulk === undefined || !bulk.sharing.at(nowMs) || !this.#roundTrip.stale(nowMs)) return;
+    const over = (): void => bulk.lull.end();
+    bulk.lull.begin();
+    answer.then(() => this.#ping()).then(over, over);
+  }
+
+  /** Both ways, so far. */
+  get #movedBytes(): number {
+    return this.receivedBytes + this.#sentBytes();
   }
 
   #listen(): void {
@@ -288,10 +314,10 @@ export class SshTransport implements SessionTransport {
   }
 }
 
-/** Of the connection that carries all others; a command that stands in for it counts nothing, and is acknowledged each time. */
+/** Of the connection that carries all others, or of the command that stands in for it. */
 function sentBytesOf([first]: readonly HopConnection[]): () => number {
   const stream = first?.stream;
-  return stream instanceof Socket ? () => stream.bytesWritten : () => 0;
+  return stream instanceof Socket || stream instanceof ProxyCommand ? () => stream.bytesWritten : () => 0;
 }
 
 /** Opens `direct-tcpip` (RFC 4254 section 7.2) or OpenSSH's counterpart for Unix sockets. @throws when not connected */

@@ -2,6 +2,7 @@ import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { SshChannel } from '../../src/ssh/channel.ts';
 import { LightChannel, type ChannelSide } from '../../src/ssh/compat/light-channel.ts';
+import { Lull } from '../../src/ssh/data/lull.ts';
 import { Sharing } from '../../src/ssh/data/sharing.ts';
 import { SlabPool } from '../../src/ssh/data/slab-pool.ts';
 import { Uplink } from '../../src/ssh/data/uplink.ts';
@@ -30,7 +31,7 @@ function aConnection() {
   };
   const side = (): ChannelSide => ({ id: 1, window: 2 ** 21, packetSize: 32 * 1024, state: 'open' });
   const uplink = new Uplink([wire]);
-  const bulk = { adjusts: { watch: () => undefined }, sharing: new Sharing(), roundTripMs: () => 1 };
+  const bulk = { adjusts: { watch: () => undefined }, sharing: new Sharing(), lull: new Lull(), roundTripMs: () => 1 };
   const open = () => {
     const raw = new LightChannel(side(), side(), { _protocol: protocol });
     const none = { reads: undefined, window: undefined, onHeard: () => undefined, onGone: () => undefined };

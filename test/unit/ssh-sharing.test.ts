@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { BulkSend } from '../../src/ssh/data/bulk-send.ts';
+import { Lull } from '../../src/ssh/data/lull.ts';
 import { Sharing, type Sender } from '../../src/ssh/data/sharing.ts';
 import { UnderWay } from '../../src/ssh/data/under-way.ts';
 
@@ -194,10 +195,12 @@ function heldUpload() {
     return () => undefined;
   };
   const window = { firstBytes: 2 * MIB, bytes: () => windowBytes };
-  const parts = { adjusts: { watch }, sharing, roundTripMs: () => 0.2 };
+  const lull = new Lull();
+  const parts = { adjusts: { watch }, sharing, lull, roundTripMs: () => 0.2 };
   const bulk = new BulkSend({}, window, parts, () => (rooms += 1));
   return {
     bulk,
+    lull,
     rooms: () => rooms,
     send: (bytes: number) => (windowBytes -= bytes),
     widen: (bytes: number) => {
@@ -234,6 +237,33 @@ test('a server that waits for more than it was given gets it, and nobody waits w
   expect(bulk.full).toBe(true);
   vi.advanceTimersByTime(1_000);
   expect(bulk.full).toBe(false);
+  bulk.close();
+});
+
+test('in a lull an upload is held whatever is under way, goes on behind it, and nobody takes it for a stall', () => {
+  const { bulk, lull, rooms, send, widen } = heldUpload();
+  send(300 * KIB);
+  widen(1);
+  expect(bulk.full).toBe(true);
+  lull.begin();
+  vi.advanceTimersByTime(200);
+  widen(299 * KIB);
+  expect(rooms()).toBe(0);
+  lull.end();
+  expect([bulk.full, rooms()]).toEqual([false, 1]);
+  send(200 * KIB);
+  expect(bulk.full).toBe(true);
+  bulk.close();
+});
+
+test('a lull in which the server says nothing is over by itself', () => {
+  const { bulk, lull, rooms } = heldUpload();
+  lull.begin();
+  expect(bulk.full).toBe(true);
+  vi.advanceTimersByTime(1_999);
+  expect([bulk.full, rooms()]).toEqual([true, 0]);
+  vi.advanceTimersByTime(1);
+  expect([bulk.full, rooms()]).toEqual([false, 1]);
   bulk.close();
 });
 

@@ -1,3 +1,4 @@
+import type { Lull } from './lull.ts';
 import type { Sharing } from './sharing.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -14,7 +15,8 @@ export interface WindowAdjusts {
 export interface BulkParts {
   readonly adjusts: WindowAdjusts;
   readonly sharing: Sharing;
-  /** The shortest one seen on this connection; undefined before the first. */
+  readonly lull: Lull;
+  /** The path's, without what waits in queues; undefined before the first one was seen. */
   readonly roundTripMs: () => number | undefined;
 }
 
@@ -54,6 +56,7 @@ export class BulkSend {
 
   /** Whether enough is under way. `onRoom` follows. */
   get full(): boolean {
+    if (this.#parts.lull.on) return this.#pause();
     if (!this.#parts.sharing.at(performance.now())) return false;
     if (this.#widestBytes - this.#window.bytes() < this.#underWay.mostBytes) return false;
     this.#holding = true;
@@ -63,8 +66,17 @@ export class BulkSend {
 
   close(): void {
     clearTimeout(this.#patience);
+    this.#parts.lull.forget(this.#afterLull);
     this.#unwatch?.();
   }
+
+  #pause(): true {
+    this.#holding = true;
+    this.#parts.lull.wait(this.#afterLull);
+    return true;
+  }
+
+  readonly #afterLull = (): void => this.#goOn();
 
   #adjusted(bytes: number): void {
     this.#adjusts += 1;
@@ -75,6 +87,7 @@ export class BulkSend {
 
   #goOn(): void {
     if (!this.#holding) return;
+    if (this.#parts.lull.on) return this.#parts.lull.wait(this.#afterLull);
     this.#holding = false;
     this.#onRoom();
   }
@@ -85,7 +98,7 @@ export class BulkSend {
     const seen = this.#adjusts;
     this.#patience = setTimeout(() => {
       this.#patience = undefined;
-      if (seen === this.#adjusts) this.#underWay.stalled();
+      if (seen === this.#adjusts && !this.#parts.lull.on) this.#underWay.stalled();
       this.#goOn();
     }, this.#underWay.patienceMs(this.#parts.roundTripMs()));
   }

@@ -36,7 +36,7 @@ export class UnderWay {
     return Math.max(this.#floorBytes + this.#pathBytes, 2 * this.#leastAdjust);
   }
 
-  /** The server widened the window. @param roundTripMs the shortest one seen on this connection; undefined before the first */
+  /** The server widened the window. @param roundTripMs the path's; undefined before the first one was seen */
   adjusted(bytes: number, nowMs: number, roundTripMs: number | undefined): void {
     this.#leastAdjust = Math.min(this.#leastAdjust, bytes);
     this.#paced(nowMs - (this.#adjustedMs ?? nowMs), roundTripMs);

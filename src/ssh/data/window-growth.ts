@@ -21,7 +21,7 @@ const SMALL_SHARE = 1 / 6;
 
 /** The connection that a channel belongs to. */
 export interface Path {
-  /** The shortest one seen; undefined before the first. */
+  /** Without what waits in queues; undefined before the first one was seen. */
   readonly roundTripMs: () => number | undefined;
   /** Of all channels, ever. */
   readonly receivedBytes: () => number;
