@@ -103,6 +103,26 @@ test('a stored password that is refused is said, and then a person is asked', as
   expect(notes).toEqual([expect.stringContaining('refused the stored password')]);
 });
 
+test('a refusal names the key file that is not there, and so does a question that nobody answers', async () => {
+  await using server = await startScriptedServer({
+    authenticate: (attempt) => attempt.reject(['publickey', 'keyboard-interactive']),
+  });
+  const missing = join(home.dir, 'nowhere');
+  const told = `Cannot use the key ${missing}: there is no such file.`;
+  const hop = await knownHop(server, { identities: [{ file: missing, explicit: true }] });
+
+  const refused = await failureOf(aDial()(aRequest([hop]).request));
+  await using asking = await startScriptedServer({
+    authenticate: (attempt) => attempt.reject(['publickey', 'password']),
+  });
+  const unanswered = await failureOf(
+    aDial()(aRequest([await knownHop(asking, { identities: hop.identities })]).request),
+  );
+
+  expect({ code: refused.code, hint: refused.hint }).toEqual({ code: 'LOGIN_REFUSED', hint: told });
+  expect(unanswered).toMatchObject({ code: 'NEEDS_PERSON', hint: expect.stringContaining(told) as unknown });
+});
+
 test('a person who mistypes three times is refused, in one connection', async () => {
   await using server = await startScriptedServer({ authenticate: byPassword('geheim') });
   const { request } = aRequest([await knownHop(server)], { password: ['a', 'b', 'c', 'd'] });

@@ -19,12 +19,16 @@ export interface Identity {
 
 /**
  * Everything to log in to a hop with, in the order of OpenSSH's pubkey_prepare: certificates, keys of the agent that
- * the configuration names, the agent's other keys (not with IdentitiesOnly), key files. What cannot be used is noted
- * with its remedy, and left out.
+ * the configuration names, the agent's other keys (not with IdentitiesOnly), key files. What cannot be used is left out
+ * and noted with its remedy.
+ * @param leave told of the key files that were named and cannot be used, a sentence each
  */
-export async function collectIdentities(context: HopContext): Promise<readonly Identity[]> {
+export async function collectIdentities(
+  context: HopContext,
+  leave: (why: string) => void,
+): Promise<readonly Identity[]> {
   const { hop } = context;
-  const files = await readFiles(context);
+  const files = await readFiles(context, leave);
   const agent = agentOf(context);
   const held = agent === undefined ? [] : await agentKeys(agent, context);
   const named = new Set(files.flatMap((file) => [file.blob, file.certificate].map(asText)));
@@ -42,15 +46,15 @@ export async function collectIdentities(context: HopContext): Promise<readonly I
   ];
 }
 
-async function readFiles(context: HopContext): Promise<KeyFile[]> {
+async function readFiles(context: HopContext, leave: (why: string) => void): Promise<KeyFile[]> {
   const files: KeyFile[] = [];
   for (const { file, explicit } of context.hop.identities) {
     try {
       const read = await readKeyFile(file, context.signal);
       if (read !== undefined) files.push(read);
-      else if (explicit) context.onNote(`Cannot use the key ${file}: there is no such file`);
+      else if (explicit) leave(`Cannot use the key ${file}: there is no such file`);
     } catch (error) {
-      noteUnusable(error, context);
+      leave(unusableText(error, context));
     }
   }
   return files;
@@ -116,7 +120,7 @@ async function certificateIn(file: string, context: HopContext): Promise<Buffer 
     if (blob === undefined) context.onNote(`Cannot use the certificate ${file}: there is no certificate in it`);
     return blob;
   } catch (error) {
-    noteUnusable(error, context);
+    context.onNote(unusableText(error, context));
     return undefined;
   }
 }
@@ -153,10 +157,10 @@ function agentIdentity(agent: AgentClient | undefined, key: AgentKey, context: H
   };
 }
 
-function noteUnusable(error: unknown, context: HopContext): void {
+function unusableText(error: unknown, context: HopContext): string {
   context.signal.throwIfAborted();
   if (!(error instanceof TunnelError)) throw error;
-  context.onNote(`${error.message}. ${error.hint}`);
+  return `${error.message}. ${error.hint}`;
 }
 
 function typeOf(blob: Buffer): string {

@@ -37,7 +37,7 @@ export class Login {
   #keyboard: KeyboardAttempt | undefined;
   #passwordOpen = false;
   #needsPerson: TunnelError | undefined;
-  /** Keys that could not be tried, each with its reason. */
+  /** Keys that could not be tried, each with its reason, as sentences. */
   readonly #leftAside: string[] = [];
 
   /** @param fail ends the connection, where an answer to the server is not possible */
@@ -86,7 +86,9 @@ export class Login {
     if (code !== 'LOGIN_REFUSED' && code !== 'NEEDS_PERSON') return failure;
     const { user, host } = this.#context.hop;
     const said = new LoginRefusal({ user, host, methods: this.#truth().methods }, { cause: failure.cause });
-    return new TunnelError(code, message, { hint, cause: said });
+    // A question that nobody answered may only have come because the keys could not be used.
+    const whole = code === 'NEEDS_PERSON' ? [hint, ...this.#leftAside].filter((part) => part !== '').join(' ') : hint;
+    return new TunnelError(code, message, { hint: whole, cause: said });
   }
 
   #attempt(method: AuthMethod, truth: LoginTruth): Promise<AnyAuthMethod | undefined> {
@@ -101,7 +103,7 @@ export class Login {
   }
 
   async #key(truth: LoginTruth): Promise<AnyAuthMethod | undefined> {
-    this.#identities ??= [...(await collectIdentities(this.#context))];
+    this.#identities ??= [...(await collectIdentities(this.#context, (why) => this.#leave(why)))];
     const typing = this.#context.hop.auth.some(
       (method) => method !== 'publickey' && truth.methods?.includes(method) === true,
     );
@@ -151,7 +153,7 @@ export class Login {
   }
 
   #leave(why: string): void {
-    this.#leftAside.push(cleanLine(why, 300));
+    this.#leftAside.push(`${cleanLine(why, 300).replace(/\.$/, '')}.`);
     this.#context.onNote(why);
   }
 
@@ -226,7 +228,7 @@ export class Login {
   }
 
   #remedy(): { readonly hint?: string } {
-    if (this.#leftAside.length > 0) return { hint: `${this.#leftAside.join('. ')}.` };
+    if (this.#leftAside.length > 0) return { hint: this.#leftAside.join(' ') };
     if (this.#context.hop.auth.length === 0) return { hint: NO_METHOD };
     return this.#tried.size > 0 ? {} : { hint: 'Name a key with `identity`, or load one into the SSH agent.' };
   }
