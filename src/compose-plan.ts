@@ -7,6 +7,7 @@ import { isTrusted } from './files/trusted.ts';
 import { TunnelError, type Problem } from './model/failure.ts';
 import type { HopPlan, Plan } from './model/plan.ts';
 import type { HopSpec, Profile } from './model/profile.ts';
+import { isProfilePath } from './model/profile-name.ts';
 import type { Caller } from './model/request.ts';
 import { hopChain, type HopChain } from './plan/hops.ts';
 import type { Origin } from './plan/origins.ts';
@@ -42,8 +43,14 @@ export type PlanResolver = (nameOrPath: string, caller: Pick<Caller, 'cwd'>) => 
 export function planResolver(paths: Paths, options: PlanOptions = {}): PlanResolver {
   return async (nameOrPath, caller) => {
     const { plan } = await readAndResolve(nameOrPath, caller, paths, options);
-    return { ...plan, hops: await Promise.all(plan.hops.map(withKeyState)) };
+    const hops = await Promise.all(plan.hops.map(withKeyState));
+    return { ...plan, hops: isProfilePath(nameOrPath) ? hops : namedServer(hops, plan.name) };
   };
+}
+
+/** Several profiles may call a server the same and have known_hosts files of their own: the profile's name tells them apart. */
+function namedServer(hops: readonly HopPlan[], profile: string): readonly HopPlan[] {
+  return hops.map((hop, index) => (index === hops.length - 1 ? { ...hop, trustedAs: profile } : hop));
 }
 
 /** Notes how the key files stand, so that `reload` sees one that was rotated in place. */

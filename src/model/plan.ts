@@ -56,6 +56,8 @@ export interface HopPlan {
   readonly certificates: readonly string[];
   /** How those files stood when the plan was made: one that was replaced under its name makes another plan. */
   readonly keysAsOf?: string;
+  /** The profile by whose name `tunnel trust` finds this server; missing where the label has to do. */
+  readonly trustedAs?: string;
   readonly identitiesOnly: boolean;
   /** Where the agent listens: a path; 'environment' is SSH_AUTH_SOCK of the last caller; null is no agent. */
   readonly agent: string | null;

@@ -239,16 +239,17 @@ export class HostKeyCheck {
     const message = `Cannot connect to ${name}: its ${title} host key is unknown (${fingerprint(key)})`;
     return new TunnelError('HOST_KEY_UNKNOWN', message, {
       cause,
-      hint: `Compare the fingerprint with the owner's, then run \`tunnel trust ${hop.label}\`.`,
+      hint: `Compare the fingerprint with the owner's, then run \`tunnel trust ${hop.trustedAs ?? hop.label}\`.`,
     });
   }
 
   #changed(expected: string, source: string, key: Buffer, file?: string): TunnelError {
     const title = keyTypeTitle(keyTypeOf(key) ?? 'unknown');
+    const { label, trustedAs = label } = this.#context.hop;
     const remedy =
       file === undefined
         ? 'change the fingerprint in the profile'
-        : `run \`tunnel untrust ${this.#context.hop.label}\`, or \`ssh-keygen -f ${file} -R '${this.#name}'\`, and connect again`;
+        : `run \`tunnel untrust ${trustedAs}\`, or \`ssh-keygen -f ${file} -R '${this.#name}'\`, and connect again`;
     return new TunnelError(
       'HOST_KEY_CHANGED',
       `Cannot connect to ${this.#context.name}: its ${title} host key has changed: it shows ${fingerprint(key)}, but ${source} ${cleanLine(expected)}`,

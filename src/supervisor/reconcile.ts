@@ -27,12 +27,17 @@ export function reconcile<T>(
 
 /** Plans are JSON by nature and come from one maker, so equal ones are written equally. */
 export function samePlan(one: Plan, other: Plan): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  return JSON.stringify(one, unworded) === JSON.stringify(other, unworded);
+}
+
+/** `trustedAs` words a hint: the profile by its name and by its path is the same tunnel. */
+function unworded(key: string, value: unknown): unknown {
+  return key === 'trustedAs' ? undefined : value;
 }
 
 /** Whether the link under both could be one and the same: if not, a change dials anew and moves over. */
 export function sameLink(one: Plan, other: Plan): boolean {
-  return JSON.stringify(linkPart(one)) === JSON.stringify(linkPart(other));
+  return JSON.stringify(linkPart(one), unworded) === JSON.stringify(linkPart(other), unworded);
 }
 
 function linkPart({ hops, keepalive, reconnect, timeouts, secrets, connections, whileDown }: Plan): unknown {

@@ -93,7 +93,7 @@ test('every value of the plan has a source', async () => {
 
   const explained = new Set(values.map(({ path }) => path));
   const missing = leaves(plan, '').filter(
-    (path) => !path.endsWith('.keysAsOf') && ![...explained].some((known) => path.startsWith(known)),
+    (path) => !/\.(keysAsOf|trustedAs)$/.test(path) && ![...explained].some((known) => path.startsWith(known)),
   );
   expect(missing.filter((path) => !/^(name|file|description|tags|warnings|limits\.perLocalClient)/.test(path))).toEqual(
     [],

@@ -154,6 +154,28 @@ describe('trust HOST', () => {
     },
   );
 
+  // Both profiles lacked the key, and the host's name that the hint gave led to the file of the first.
+  test(
+    'what a failure says to run records the key where that very profile looks for it',
+    { timeout: 30_000 },
+    async () => {
+      await using sshd = await startSshd();
+      await using cli = await tunnelCli();
+      for (const name of ['a', 'b']) {
+        const server = `{ host: 127.0.0.1, port: ${sshd.port}, user: ${sshd.user}, knownHosts: ${join(cli.home.dir, name)} }`;
+        await cli.home.profile(name, `via: ${server}\nforwards: [auto -> localhost:1]\n`);
+      }
+
+      const refused = await cli.run('check', 'b');
+      const [, remedy = ''] = /`tunnel (trust [^`]+)`/.exec(refused.stdout) ?? [];
+      await cli.ok(...remedy.split(' '), '--yes');
+
+      expect(remedy).toBe('trust b');
+      expect(await readFile(join(cli.home.dir, 'b'), 'utf8')).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
+      await expect(readFile(join(cli.home.dir, 'a'))).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+  );
+
   // It said "Recorded the host key" before anybody was asked, and of a key that it then refused to record.
   test('says nothing of recording while it has not been told to', { timeout: 30_000 }, async () => {
     await using sshd = await startSshd();

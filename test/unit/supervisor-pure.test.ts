@@ -10,6 +10,8 @@ import { WakeWatch } from '../../src/supervisor/wake.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { aForward, aHop, aTunnelPlan } from '../support/supervisor-parts.ts';
 
+const SERVER = aHop({ port: 22 });
+
 describe('reconcile', () => {
   test('sorts each name into what is to be done with it', () => {
     const running = new Map([['a', 1], ['b', 2], ['c', 3]]); // prettier-ignore
@@ -25,10 +27,11 @@ describe('reconcile', () => {
     ['limits', { limits: { connections: 5, perClient: 1 } }, false, true],
     ['the server', { hops: [aHop({ port: 2222 })] }, false, false],
     ['keepalive', { keepalive: { intervalMs: 1, maxMissed: 1 } }, false, false],
+    ['its naming, by name or by path', { hops: [{ ...SERVER, trustedAs: 'mail' }] }, true, true],
     // A reload from `hold` to `refuse` was heard by new forwards and not by the link that holds connections for them.
     ['hold or refuse', { whileDown: { hold: false, holdMs: 15_000, queue: 256 } }, false, false],
   ])('a change of %s is told from one of the link', (_what, change, plan, link) => {
-    const before = aTunnelPlan({ name: 'mail' });
+    const before = aTunnelPlan({ name: 'mail', hops: [SERVER] });
     const after = { ...before, ...change };
     expect([samePlan(before, after), sameLink(before, after)]).toEqual([plan, link]);
   });
