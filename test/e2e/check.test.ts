@@ -27,6 +27,26 @@ test('check without a name goes through all profiles and says which are right', 
   expect(lines.at(-1)).toBe(`ok  good  ${good}`);
 });
 
+test('list and check name the files that no name finds, and say why', async () => {
+  await using cli = await tunnelCli();
+  await cli.home.profile('good', GOOD);
+  for (const entry of ['small.yml', 'Raw2.yaml', 'my mail.yaml', 'good.yaml~', '.hidden.yaml'])
+    await writeFile(join(cli.home.profilesDir, entry), GOOD);
+
+  const [checked, listed] = await Promise.all([cli.run('check'), cli.run('list')]);
+  const [named, json] = await Promise.all([cli.run('check', 'good', '--no-live'), cli.run('list', '--json')]);
+
+  const rule = "a profile's name has lower-case letters, digits, dots, - and _ only, as in pop-mail.yaml";
+  const told = [
+    `Passed over ${join(cli.home.profilesDir, 'Raw2.yaml')}: ${rule}`,
+    `Passed over ${join(cli.home.profilesDir, 'my mail.yaml')}: ${rule}`,
+    `Passed over ${join(cli.home.profilesDir, 'small.yml')}: a profile's file ends in .yaml, so name it small.yaml`,
+  ];
+  expect(checked.stderr.trim().split('\n')).toEqual(told);
+  expect(listed.stderr.trim().split('\n')).toEqual(told);
+  expect([checked.code, listed.code, named.stderr, json.stderr]).toEqual([0, 0, '', '']);
+});
+
 test('check NAME --json has the problems as data, and 2 as its end', async () => {
   await using cli = await tunnelCli();
   const file = await cli.home.profile('bad', `${GOOD}colour: red\n`);

@@ -7,6 +7,7 @@ import { parseProfile } from '../../profile/parse.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { checkLive } from '../server/check-live.ts';
+import { passedOver } from '../profiles/catalog.ts';
 import { profileOf } from '../profiles/profile-file.ts';
 import { problemLines } from '../render/problems.ts';
 
@@ -33,6 +34,7 @@ export const run: Run = async ([argument], options, context) => {
       : undefined;
   if (json) out.json({ version: 1, profiles: results.map(summary), problems, ...(live && { steps: live.steps }) });
   else if (results.length === 0) out.say('There is no profile yet: `tunnel new` writes one.');
+  if (argument === undefined && !json) for (const line of passedOver(context.paths, context.cwd)) out.warn(line);
   return problems.length === 0 ? (live?.failure?.exit ?? 0) : FAILURES.PROFILE_INVALID.exit;
 };
 

@@ -1,6 +1,6 @@
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelState } from '../../model/status.ts';
-import { readCatalog } from '../profiles/catalog.ts';
+import { passedOver, readCatalog } from '../profiles/catalog.ts';
 import type { Context } from '../context.ts';
 import type { Options } from '../options.ts';
 import { statePaint } from '../render/state.ts';
@@ -35,6 +35,7 @@ export async function run(_args: readonly string[], options: Options, context: C
   if (json) out.json({ version: 1, profiles: rows });
   else if (rows.length === 0) out.say(tag === undefined ? NO_PROFILES : `No profile has the tag ${cleanLine(tag)}.`);
   else for (const line of listLines(rows, context)) out.data(line);
+  if (!json) for (const line of passedOver(paths, cwd)) out.warn(line);
   mentionWaiting(tunnels, context);
   return 0;
 }

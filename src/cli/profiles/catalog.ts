@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Paths } from '../../files/paths.ts';
+import { cleanLine } from '../../model/clean.ts';
 import { TunnelError } from '../../model/failure.ts';
 import { didYouMean } from '../../model/nearest.ts';
 import { PROFILE_NAME } from '../../model/profile.ts';
@@ -40,6 +41,22 @@ export function profileNames(paths: Paths, cwd: string): readonly string[] {
   return [...new Set(files.map((file) => basename(file, '.yaml')))].sort();
 }
 
+/** A sentence for each file beside the profiles that was meant for one by its looks, and that no name finds. */
+export function passedOver(paths: Paths, cwd: string): readonly string[] {
+  return [...sharedFolders(cwd), paths.profilesDir].flatMap((folder) =>
+    entriesOf(folder)
+      .filter((entry) => /^[^.].*\.ya?ml$/i.test(entry) && !isProfileFile(entry)) // hidden files are meant for nobody
+      .sort()
+      .map((entry) => `Passed over ${cleanLine(join(folder, entry), 300)}: ${misnamed(entry)}`),
+  );
+}
+
+function misnamed(entry: string): string {
+  const name = entry.replace(/\.ya?ml$/i, '');
+  if (PROFILE_NAME.test(name)) return `a profile's file ends in .yaml, so name it ${name}.yaml`;
+  return "a profile's name has lower-case letters, digits, dots, - and _ only, as in pop-mail.yaml";
+}
+
 /** PROFILE_NOT_FOUND, with the name that was probably meant. */
 export function noSuchProfile(name: string, known: readonly string[]): TunnelError {
   return new TunnelError('PROFILE_NOT_FOUND', `Cannot find a profile ${name}${didYouMean(name, known)}`);
@@ -54,11 +71,18 @@ function sharedFolders(cwd: string): string[] {
 }
 
 function profileFiles(folder: string): string[] {
+  return entriesOf(folder)
+    .filter(isProfileFile)
+    .map((entry) => join(folder, entry));
+}
+
+function isProfileFile(entry: string): boolean {
+  return entry.endsWith('.yaml') && PROFILE_NAME.test(basename(entry, '.yaml'));
+}
+
+function entriesOf(folder: string): string[] {
   try {
-    const names = readdirSync(folder);
-    return names
-      .filter((name) => name.endsWith('.yaml') && PROFILE_NAME.test(basename(name, '.yaml')))
-      .map((name) => join(folder, name));
+    return readdirSync(folder);
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
     // No folder means no profiles there; one above us that we may not read is none of ours.
