@@ -172,7 +172,7 @@ export const profileSchema = fields({
       perClient: field(count(1, 65_536), {
         type: 'number',
         unit: 'connections',
-        help: 'How many of them one client address may have.',
+        help: 'How many of them one client address may have. Unless it is written, the programs of this machine, which share one address, may have all of `connections`.',
         default: String(DEFAULTS.limits.perClient),
         example: '256',
       }),
