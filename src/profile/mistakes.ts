@@ -29,7 +29,8 @@ function describe(issue: Issue, path: Path, data: unknown): Mistake[] {
   if (value === undefined) return [missing(path)];
   if (value === null) return [at(path, `${subject(path)} has no value${isEmptyTilde(path)}`)];
   if (issue.code === 'invalid_union') return union(issue.errors, path, data, value);
-  if (issue.code === 'invalid_type' && !issue.message.startsWith('needs ')) {
+  const ownWords = /^needs /.test(issue.message) || (path.length > 0 && /^must be /.test(issue.message));
+  if (issue.code === 'invalid_type' && !ownWords) {
     return [at(path, `${subject(path)} must be ${expected([issue], value)}`)];
   }
   return [at(path, issue.message.startsWith('`') ? issue.message : `${subject(path)} ${cleanLine(issue.message)}`)];

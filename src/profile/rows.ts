@@ -41,9 +41,20 @@ export function needed<T extends z.ZodType>(schema: T, row: Omit<Row, 'default'>
 export function fields<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
   const names = Object.keys(shape);
   return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? issue.keys.map((key) => unknownField(key, names)).join('\n') : undefined,
+    error: (issue) => {
+      if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(key, names)).join('\n');
+      return issue.code === 'invalid_type' ? `must be fields of its own${exampleOf(shape)}` : undefined;
+    },
   });
+}
+
+/** As it would stand in a profile: `, such as { interval: 15s, maxMissed: 3 }`; the first two say enough. */
+function exampleOf(shape: z.core.$ZodLooseShape): string {
+  const examples = Object.entries(shape).flatMap(([name, schema]) => {
+    const example = schema instanceof z.ZodType ? ROWS.get(schema)?.example : undefined;
+    return example === undefined ? [] : [`${name}: ${example}`];
+  });
+  return examples.length === 0 ? '' : `, such as { ${examples.slice(0, 2).join(', ')} }`;
 }
 
 function unknownField(key: string, names: readonly string[]): string {

@@ -4,6 +4,7 @@ import { parseLocalForward, type ForwardSpec } from '../model/forward-spec.ts';
 import type { Expectation } from '../model/plan.ts';
 import { DEFAULTS } from '../model/profile.ts';
 import { forwardMistakes } from './checks.ts';
+import { forwardMistake } from './forward-mistake.ts';
 import { field, fields, needed } from './rows.ts';
 import {
   bind,
@@ -233,9 +234,7 @@ export const KINDS = Object.keys(forwardFields) as readonly (keyof typeof forwar
 /** The short form, and each full form, as a value of the model with its mistakes reported at their fields. */
 const shortForm = z.string().transform((text, context): ForwardSpec => {
   const spec = parseLocalForward(text);
-  if (spec === undefined) {
-    return reject(context, 'is no forward: write BIND -> TARGET, such as localhost:113 -> pop.example.org:113');
-  }
+  if (spec === undefined) return reject(context, forwardMistake(text));
   return checked(spec, undefined, context);
 });
 

@@ -306,6 +306,31 @@ describe('what contradicts itself', () => {
     expect(problemsOf('vai: pop\nforwards: ["1:a:1"]\n')).toEqual(['1:1 unknown field `vai`: did you mean `via`?']);
   });
 
+  test.each([
+    ['localhost:99999 -> x:1', 'the port 99999 of localhost:99999 is out of range, a port is 1 to 65535'],
+    ['localhost -> x:1', 'localhost has no port: write localhost:PORT'],
+    ['localhost:1 -> x', 'x has no port: write x:PORT'],
+    ['"[::1] -> x:1"', '[::1] has no port: write [::1]:PORT'],
+    ['1 -> x:70000', 'the port 70000 of x:70000 is out of range, a port is 1 to 65535'],
+    ['1 -> x:0', 'the port 0 of x:0 is out of range, a port is 1 to 65535'],
+    ['99999:x:1', 'the port 99999 of 99999:x:1 is out of range, a port is 1 to 65535'],
+    ['1 -> 2', 'write BIND -> TARGET, such as localhost:113 -> pop.example.org:113'],
+    ['"a b:1 -> x:1"', 'write BIND -> TARGET, such as localhost:113 -> pop.example.org:113'],
+  ])('the forward %s is told what its port lacks', (text, why) => {
+    expect(problemsOf(`via: pop\nforwards:\n  - ${text}\n`)).toEqual([
+      `3:5 entry 1 of \`forwards\` is no forward: ${why}`,
+    ]);
+  });
+
+  test('a value in place of fields is shown how the fields are written', () => {
+    const text = 'via: pop\nforwards: [1:a:1]\nkeepalive: 15\nlimits: many\nreconnect: []\n';
+    expect(problemsOf(text)).toEqual([
+      '3:12 `keepalive` must be fields of its own, such as { interval: 15s, maxMissed: 3 }',
+      '4:9 `limits` must be fields of its own, such as { connections: 1024, perClient: 256 }',
+      '5:12 `reconnect` must be fields of its own, such as { initial: 500ms, max: 30s }',
+    ]);
+  });
+
   test('free ports and ports that differ clash with nothing', () => {
     expect(problemsOf('via: pop\nforwards: ["auto -> a:1", "auto -> a:1", "1:a:1", "2:a:1"]\n')).toEqual([]);
   });
