@@ -16,7 +16,7 @@ const MAY_IMPORT = {
   forward: ['socks', 'link/(carrier|transport)'],
   supervisor: ['link', 'forward'],
   ssh: ['known-hosts', 'files/known-hosts', 'link/(transport|ask)', 'secrets/(store|totp)'],
-  check: ['link/(transport|ask)', 'forward/reach/(probe|dial)'],
+  check: ['link/(transport|ask)', 'forward/reach/(probe|dial)', 'forward/(listen/listener|udp/udp-listener)'],
   authorize: ['link/transport'],
   router: [],
   demo: ['ssh/demo-server'],

@@ -18,7 +18,7 @@ type Steps = AsyncGenerator<CheckStep, void>;
 
 /**
  * What can be proved of one forward over a connection that is logged in: that the server opens a channel to its target,
- * or listens for it, and what the service behind it says. Nothing is left open, and nothing is bound on this machine.
+ * or listens for it, and what the service behind it says. Nothing is left open.
  */
 export async function* proveForward(
   forward: ForwardPlan,

@@ -6,6 +6,7 @@ import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { HopPlan, Plan } from '../model/plan.ts';
 import type { Ask } from '../link/ask.ts';
 import type { Dial, Transport } from '../link/transport.ts';
+import { proveBinds } from './bind-step.ts';
 import { proveForward, proveRelay, type ForwardNeeds } from './forward-steps.ts';
 import { proveRouter, type RouterNeeds } from './router-steps.ts';
 import { timed, type CheckStep, type Work } from './timed.ts';
@@ -14,13 +15,16 @@ export interface CheckNeeds extends ForwardNeeds, RouterNeeds {
   readonly dial: Dial;
   readonly ask: Ask;
   readonly agentSocket: string | undefined;
+  /** Whether a supervisor runs this tunnel, and so holds its ports, or tries to, itself. */
+  readonly running: boolean;
 }
 
 /**
  * Proves a plan a step at a time, and ends at the first one that the next ones stand on. Each forward is tried by
- * itself. Binds nothing on this machine and leaves nothing open.
+ * itself. Leaves nothing open, and nothing bound on this machine.
  */
 export async function* proveSteps(plan: Plan, needs: CheckNeeds): AsyncGenerator<CheckStep, void> {
+  if (!needs.running) yield* proveBinds(plan.forwards, needs);
   for (const forward of plan.forwards) if (forward.kind === 'relay') yield* proveRelay(forward, plan, needs);
   yield* proveRouter(plan.forwards, needs);
   const [first] = plan.hops;

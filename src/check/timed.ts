@@ -3,7 +3,7 @@ import { asTunnelError, type TunnelError } from '../model/failure.ts';
 
 /** One thing that was proved, or was not. */
 export interface CheckStep {
-  /** `DNS`, `TCP`, `host key`, `login`, `channel`, `listen`, `first bytes`, `answer`, `router`, `external`, `map`. */
+  /** `bind`, `DNS`, `TCP`, `host key`, `login`, `channel`, `listen`, `first bytes`, `answer`, `router`, `external`, `map`. */
   readonly step: string;
   /** Whom it was tried with. */
   readonly subject: string;

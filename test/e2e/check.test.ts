@@ -118,9 +118,9 @@ test('check NAME proves each step to the first bytes, and names the one that fai
 
   expect([good?.code, closed?.code, nowhere?.code]).toEqual([0, 1, 7]);
   expect([good, closed, nowhere].map((ran) => stepsOf(ran?.stdout))).toEqual([
-    ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel ok', 'first bytes ok'],
-    ['DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel TARGET_REFUSED'],
-    ['DNS ok', 'TCP CONNECT_REFUSED'],
+    ['bind ok', 'DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel ok', 'first bytes ok'],
+    ['bind ok', 'DNS ok', 'TCP ok', 'host key ok', 'login ok', 'channel TARGET_REFUSED'],
+    ['bind ok', 'DNS ok', 'TCP CONNECT_REFUSED'],
   ]);
   expect(good?.stdout).toContain('+OK POP3 server of the demo is ready');
 });
@@ -149,7 +149,8 @@ test(
     const running = await cli.run('check', 't', '--json');
     await mail.close();
 
-    const proved = stepsOf(ran.stdout).slice(4);
+    const proved = stepsOf(ran.stdout).slice(7);
+    expect(stepsOf(ran.stdout).slice(0, 4)).toEqual(['bind ok', 'bind ok', 'bind ok', 'DNS ok']);
     expect(proved).toEqual([
       ...['channel ok', 'channel ok', 'first bytes ok'],
       ...['listen ok', 'TCP ok', 'first bytes ok'],
@@ -170,12 +171,35 @@ test('check NAME says what a server forbids, with what to look at', { timeout: 3
 
   const ran = await cli.run('check', 't', '--json');
 
-  expect(stepsOf(ran.stdout).slice(4)).toEqual([
+  expect(stepsOf(ran.stdout).slice(5)).toEqual([
     'channel TARGET_PROHIBITED',
     'listen FORWARD_REFUSED',
     'TCP TARGET_REFUSED',
   ]);
   expect(ran.stdout.match(/AllowTcpForwarding/g)).toHaveLength(2);
+});
+
+// A port that another program holds, and an address of another machine, were "ok" all the way.
+test('check NAME tries to bind what up would, unless the tunnel runs', { timeout: 30_000 }, async () => {
+  await using cli = await tunnelCli();
+  await using sshd = await startSshd();
+  const mail = await startPop3Server();
+  const service = `127.0.0.1:${mail.port}`;
+  const port = await freePort();
+  const elsewhere = `{ local: "192.0.2.1:auto", to: "${service}", gateway: true }`;
+  const forwards = [`"${service} -> ${service}"`, elsewhere, `"unix:/run/own.sock -> ${service}"`];
+  await cli.home.profile('bad', `${viaSshd(sshd)}forwards:\n${forwards.map((one) => `  - ${one}\n`).join('')}`);
+  await cli.home.profile('good', `${viaSshd(sshd)}forwards:\n  - 127.0.0.1:${port} -> ${service}\n`);
+
+  const bad = await cli.run('check', 'bad', '--json');
+  const before = await cli.run('check', 'good', '--json');
+  await cli.ok('up', 'good');
+  const running = await cli.run('check', 'good', '--json');
+  await mail.close();
+
+  expect(stepsOf(bad.stdout).slice(0, 3)).toEqual(['bind BIND_IN_USE', 'bind BIND_UNAVAILABLE', 'DNS ok']);
+  expect([bad.code, before.code, running.code]).toEqual([6, 0, 0]);
+  expect([stepsOf(before.stdout)[0], stepsOf(running.stdout)[0]]).toEqual(['bind ok', 'DNS ok']);
 });
 
 function stepsOf(stdout = ''): string[] {

@@ -98,6 +98,7 @@ test('`check` asks every target of a UDP relay that says what to await', { timeo
   const { steps } = JSON.parse(stdout) as { steps: unknown };
   expect(code).toBe(1);
   expect(steps).toMatchObject([
+    { step: 'bind', subject: 'game: 127.0.0.1:0', ok: true, found: 'free' },
     { step: 'answer', subject: `game: ${targets[0]}`, ok: true, found: 'pong 1' },
     { step: 'answer', subject: `game: ${targets[1]}`, ok: false, error: { code: 'SERVICE_UNHEALTHY' } },
   ]);

@@ -1,4 +1,4 @@
-import { proveSteps } from '../../check/steps.ts';
+import { proveSteps, type CheckNeeds } from '../../check/steps.ts';
 import type { CheckStep } from '../../check/timed.ts';
 import { cleanLine } from '../../model/clean.ts';
 import type { TunnelError } from '../../model/failure.ts';
@@ -29,7 +29,7 @@ export async function checkLive(argument: string, context: Context): Promise<Liv
     agentSocket,
     signal,
     nowMs: () => performance.now(),
-    inPlace: await forwardsInPlace(plan, context),
+    ...(await facts(plan, context)),
   };
   for await (const step of proveSteps(plan, needs)) {
     steps.push(step);
@@ -38,9 +38,13 @@ export async function checkLive(argument: string, context: Context): Promise<Liv
   return { steps: steps.map(stepJson), failure: steps.find(({ error }) => error !== undefined)?.error };
 }
 
-/** Which forwards the running tunnel has in place, where it runs. Starts no supervisor. */
-async function forwardsInPlace({ name }: Plan, context: Context): Promise<(forward: string) => boolean> {
+/** Whether the tunnel runs, and which forwards it has in place. Starts no supervisor. */
+async function facts({ name }: Plan, context: Context): Promise<Pick<CheckNeeds, 'running' | 'inPlace'>> {
   const { tunnels } = await withSupervisorIfRunning(context, (client) => snapshotOf(client, context.signal));
-  const up = tunnels.find((tunnel) => tunnel.name === name)?.forwards.filter(({ state }) => state === 'up') ?? [];
-  return (forward) => up.some((one) => one.name === forward);
+  const tunnel = tunnels.find((one) => one.name === name);
+  const up = tunnel?.forwards.filter(({ state }) => state === 'up') ?? [];
+  return {
+    running: tunnel !== undefined && tunnel.state !== 'stopped' && tunnel.state !== 'failed', // these two hold no port
+    inPlace: (forward) => up.some((one) => one.name === forward),
+  };
 }
