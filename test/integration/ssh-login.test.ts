@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { HopPlan } from '../../src/model/plan.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { AgentClient } from '../../src/ssh/keys/agent.ts';
+import { rawKey } from '../../src/ssh/keys/raw-key.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { startDemoServer } from '../../src/ssh/demo-server.ts';
 import { WireReader, wireString, wireUint32 } from '../../src/model/wire.ts';
@@ -289,8 +290,7 @@ test('a security key in the agent logs in: its flags and counter reach the serve
 async function fakeSecurityKey(path: string): Promise<Buffer> {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const type = wireString('sk-ssh-ed25519@openssh.com');
-  const point = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
-  const blob = Buffer.concat([type, wireString(point), wireString('ssh:')]);
+  const blob = Buffer.concat([type, wireString(rawKey(publicKey)), wireString('ssh:')]);
   const touched = Buffer.of(1, 0, 0, 0, 7); // user presence, and a counter
   const sha256 = (data: Buffer | string): Buffer => createHash('sha256').update(data).digest();
   const agent = createServer((connection) => {

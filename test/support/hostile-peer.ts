@@ -11,6 +11,7 @@ import {
 } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { Socket } from 'node:net';
+import { rawKey } from '../../src/ssh/keys/raw-key.ts';
 import { wireMpint, wireString, wireUint32, WireReader } from '../../src/model/wire.ts';
 
 /** Message numbers (RFC 4250 section 4.1.2). */
@@ -74,8 +75,7 @@ export class HostKey {
   constructor() {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     this.#private = privateKey;
-    const point = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
-    this.blob = Buffer.concat([wireString('ssh-ed25519'), wireString(point)]);
+    this.blob = Buffer.concat([wireString('ssh-ed25519'), wireString(rawKey(publicKey))]);
   }
 
   get fingerprint(): string {
@@ -213,7 +213,7 @@ export class HostilePeer {
   async reply({ signature, hostKey = this.hostKey.blob }: Spoil = {}): Promise<Buffer> {
     const theirs = new WireReader((await this.expect(30)).subarray(1)).string();
     const own = generateKeyPairSync('x25519');
-    const ours = Buffer.from(own.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+    const ours = rawKey(own.publicKey);
     const point = createPublicKey({
       key: { kty: 'OKP', crv: 'X25519', x: theirs.toString('base64url') },
       format: 'jwk',

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
+import { rawKey } from '../keys/raw-key.ts';
 import type { MlKem } from './ml-kem.ts';
 
 /** The exchange that OpenSSH prefers since 10.0: broken only by who breaks both halves. */
@@ -19,8 +20,7 @@ export class HybridExchange {
     this.#mlKem = mlKem;
     const pair = mlKem.keyPair();
     this.#sealed = pair.secretKey;
-    const own = this.#x25519.publicKey.export({ format: 'jwk' }).x ?? '';
-    this.publicKey = Buffer.concat([pair.publicKey, Buffer.from(own, 'base64url')]);
+    this.publicKey = Buffer.concat([pair.publicKey, rawKey(this.#x25519.publicKey)]);
   }
 
   /**

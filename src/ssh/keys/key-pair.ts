@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { wireString, wireUint32 } from '../../model/wire.ts';
+import { rawKey } from './raw-key.ts';
 
 /** An Ed25519 key pair in OpenSSH's own formats. */
 export interface KeyPair {
@@ -16,8 +17,8 @@ const TYPE = 'ssh-ed25519';
  * cannot be read back.
  */
 export function makeKeyPair(comment: string): KeyPair {
-  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const [seed, point] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const [seed, point] = [rawKey(privateKey), rawKey(publicKey)];
   const blob = Buffer.concat([wireString(TYPE), wireString(point)]);
   return {
     private: privateText(Buffer.concat([blob, wireString(Buffer.concat([seed, point])), wireString(comment)]), blob),
