@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { startSshd } from '../support/sshd.ts';
+import { benchOptions } from './bench-options.ts';
 import { compare, figure, throughput, type Measure } from './compare.ts';
 import { isInstalled, type Contestant, type Course } from './contestants.ts';
 import { plain, socat, socatUdp, sshOf, tunnelOf, type Kind } from './kind-contestants.ts';
@@ -16,12 +17,8 @@ import { writeSection } from './page.ts';
 import { median, renderTable, type Series } from './report.ts';
 
 const run = promisify(execFile);
-const quick = process.argv.includes('--quick');
-const write = process.argv.includes('--write');
-const only = process.argv
-  .find((word) => word.startsWith('--only='))
-  ?.slice('--only='.length)
-  .split(',');
+const KINDS: readonly Kind[] = ['relay', 'udp', 'remote', 'remote-socks', 'socks', 'trigger'];
+const { quick, write, only } = benchOptions('bench:kinds', 'six minutes', KINDS);
 const [ROUNDS, BYTES, CONNECTIONS] = quick ? [3, 200e6, 500] : [5, 1_000e6, 3_000];
 const CIPHER = 'aes128-gcm@openssh.com';
 

@@ -23,8 +23,21 @@ export interface LeverLoad {
   readonly far?: true;
 }
 
-export type LoadName =
-  'pushing' | 'down' | 'up' | 'down16' | 'up16' | 'open' | 'first' | 'rate' | 'beside up' | 'beside down' | 'far';
+export const LOAD_NAMES = [
+  'pushing',
+  'down',
+  'up',
+  'down16',
+  'up16',
+  'open',
+  'first',
+  'rate',
+  'beside up',
+  'beside down',
+  'far',
+] as const;
+
+export type LoadName = (typeof LOAD_NAMES)[number];
 
 const MANY = 100_000;
 

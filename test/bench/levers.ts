@@ -3,22 +3,19 @@
  * that it is for. All variants are up at once and take turns; read the ratios to "all on" of the same run.
  */
 import { startSshd } from '../support/sshd.ts';
+import { benchOptions } from './bench-options.ts';
 import { compare } from './compare.ts';
 import { withContestants } from './contest.ts';
 import { startProgram, type Contestant, type Course, type Start } from './contestants.ts';
 import { LEVERS, type Lever } from './lever-list.ts';
-import { leverLoads, type LeverLoad, type LeverSize } from './lever-loads.ts';
+import { LOAD_NAMES, leverLoads, type LeverLoad, type LeverSize } from './lever-loads.ts';
 import { renderLevers, type LeverSeries } from './lever-table.ts';
 import { delayLine, startGenerator } from './native.ts';
 import { writeSection } from './page.ts';
 
 const ALL_ON = 'all on';
 const CIPHER = 'aes128-gcm@openssh.com';
-const quick = process.argv.includes('--quick');
-const only = process.argv
-  .find((word) => word.startsWith('--only='))
-  ?.slice('--only='.length)
-  .split(',');
+const { quick, write, only } = benchOptions('bench:levers', 'seven minutes', LOAD_NAMES);
 const SIZE: LeverSize = quick
   ? { rounds: 3, bytes: 200e6, farBytes: 30e6, connections: 300, besideSeconds: 0.4, pushMs: 1_000 }
   : { rounds: 5, bytes: 600e6, farBytes: 100e6, connections: 1_500, besideSeconds: 1, pushMs: 3_000 };
@@ -52,7 +49,7 @@ async function main(): Promise<void> {
     ALL_ON,
   );
   process.stdout.write(`${table}\n`);
-  if (process.argv.includes('--write')) await writeSection('levers', { table });
+  if (write) await writeSection('levers', { table });
   process.stderr.write(`took ${((performance.now() - startedAt) / 1_000).toFixed(0)} s\n`);
 }
 

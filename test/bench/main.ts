@@ -3,6 +3,7 @@
  * through the same sshd, taking turns in one run. `--quick` takes less than two minutes; `--write` puts the figures into docs/performance.md.
  */
 import { startSshd } from '../support/sshd.ts';
+import { benchOptions } from './bench-options.ts';
 import { coldContest, contest } from './contest.ts';
 import {
   isInstalled,
@@ -20,12 +21,12 @@ import { delayLine, startGenerator } from './native.ts';
 import { writeSection } from './page.ts';
 import { barsOf, factsOf, renderTable, type Series } from './report.ts';
 
-const quick = process.argv.includes('--quick');
-const write = process.argv.includes('--write');
-const only = process.argv
-  .find((word) => word.startsWith('--only='))
-  ?.slice('--only='.length)
-  .split(',');
+const { quick, write, only } = benchOptions('bench', '20 minutes, --quick under two', [
+  'near',
+  'defaults',
+  'far',
+  'memory',
+]);
 
 const FULL: Size & MemorySize = {
   ...{

@@ -9,10 +9,12 @@ import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { tempHome, viaSshd, type TempHome } from '../support/temp-home.ts';
+import { benchOptions } from './bench-options.ts';
 import { writeSection } from './page.ts';
 import { markdown, median, short, type Facts } from './report.ts';
 
-const ROUNDS = process.argv.includes('--quick') ? 7 : 25;
+const { quick, write } = benchOptions('bench:start', 'five minutes');
+const ROUNDS = quick ? 7 : 25;
 /** A supervisor logs in to one server no oftener, and would wait. */
 const LOGINS_APART_MS = 1_000;
 const run = promisify(execFile);
@@ -206,7 +208,7 @@ async function main(): Promise<void> {
       process.stdout.write(`${tables.at(-1) ?? ''}\n\n`);
       facts = { ...facts, ...factsOf(times, reference) };
     }
-    if (process.argv.includes('--write')) await writeSection('start', { table: tables.join('\n\n'), facts });
+    if (write) await writeSection('start', { table: tables.join('\n\n'), facts });
   } finally {
     await tunnel('daemon', 'stop');
     echo.close();
