@@ -106,7 +106,8 @@ test('what a ProxyCommand says and the banner of the server reach stderr, cleane
   await using sshd = await startSshd({ config: [`Banner ${banner}`] });
   await using cli = await tunnelCli();
   const line = [...withKey(sshd), server(sshd), 'true'];
-  const broken = ['-o', 'ProxyCommand=no-such-command'];
+  // It reads the version that is sent to it: to one that is gone, `ssh` fails by writing or by reading, as the dice fall.
+  const broken = ['-o', `ProxyCommand=sh -c 'read _; no-such-command'`];
 
   const plain = await both(cli, line);
   const hushed = await both(cli, ['-o', 'LogLevel=ERROR', ...line]);
