@@ -1,6 +1,6 @@
 import { dialDatagrams } from '../forward/reach/dial-datagrams.ts';
 import { dialLocal } from '../forward/reach/dial.ts';
-import { expectationText, probeService } from '../forward/reach/probe.ts';
+import { probeService, silentService } from '../forward/reach/probe.ts';
 import type { Channel, Transport } from '../link/transport.ts';
 import { formatEndpoint, type Endpoint } from '../model/endpoint.ts';
 import { asTunnelError, TunnelError } from '../model/failure.ts';
@@ -181,12 +181,9 @@ function answerLimit({ probe }: Plan, { signal }: TimedNeeds): AbortSignal {
 
 /** @returns the line that shows it */
 async function expected({ target, expect, channel }: Expected, plan: Plan, limit: AbortSignal): Promise<string> {
-  const host = target.kind === 'tcp' ? target.host : 'localhost';
-  const result = await probeService(() => Promise.resolve(channel), expect, limit, host);
+  const result = await probeService(() => Promise.resolve(channel), expect, limit, target);
   if (result.health === 'ok') return result.said === '' ? `${expect.kind}, as expected` : result.said;
-  if (!limit.aborted) throw result.error;
-  const seconds = plan.probe.timeoutMs / 1_000;
-  throw new TunnelError('TIMED_OUT', `Cannot see ${expectationText(expect)} at the target: silent for ${seconds} s`);
+  throw limit.aborted ? silentService(expect, target, plan.probe.timeoutMs) : result.error;
 }
 
 function refused(bind: Endpoint, error: TunnelError): TunnelError {

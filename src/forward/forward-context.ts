@@ -42,6 +42,8 @@ export interface ForwardFacts {
   readonly final?: boolean;
   /** Null without `expect`, before the first probe, and while no link is up. */
   readonly health: Health | null;
+  /** What the last probe met with; only while `health` is failing. The same object for as long as the reason is the same. */
+  readonly healthError?: TunnelError;
   readonly openConnections: number;
   readonly totalConnections: number;
   /** From the target to the client. */
@@ -61,9 +63,11 @@ export interface DemandFacts {
   readonly closesAtMs: number | null;
 }
 
+export type HealthFacts = Pick<ForwardFacts, 'health' | 'healthError'>;
+
 /** Where a forward knows from how the service behind it does: one probe, or one for each target. */
 export interface HealthSource {
-  readonly health: Health | null;
+  readonly facts: HealthFacts;
   start(): void;
   linkChanged(): void;
   update(probe: ForwardSettings['probe']): void;

@@ -81,7 +81,7 @@ export class ListeningForward implements Forward {
       target: this.#route.label,
       listening: this.#binding.listener !== undefined,
       error: this.#binding.error,
-      health: this.#health?.health ?? null,
+      ...(this.#health?.facts ?? { health: null }),
       ...this.#connections.facts,
       ...(demand === undefined ? {} : { demand }),
     };

@@ -90,7 +90,7 @@ export class ServerForward implements Forward {
       listening: this.#listening,
       error: this.#error,
       final: this.#error?.code === 'FORWARD_REFUSED' && !this.#everListened,
-      health: this.#health?.health ?? null,
+      ...(this.#health?.facts ?? { health: null }),
       ...this.#connections.facts,
     };
   }

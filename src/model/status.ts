@@ -69,6 +69,8 @@ export interface ForwardStatus {
   readonly target: string;
   readonly state: ForwardState;
   readonly health: Health | null;
+  /** What the last probe met with; only while `health` is failing. */
+  readonly healthError?: ErrorStatus;
   readonly openConnections: number;
   readonly totalConnections: number;
   /** From the target to the client. */

@@ -42,16 +42,17 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
     ...(carrier?.connections === undefined ? {} : { connections: carrier.connections.map(rounded) }),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
-      const { demand, map } = forward;
+      const { demand, map, healthError } = forward;
       const live = facts.forwards[index] ?? { listening: false, error: null, wasUp: false };
       const lastError = running ? said(live.error) : null;
       const counts = { openConnections, totalConnections, receivedBytes, sentBytes };
+      const why = healthError === undefined ? {} : { healthError: errorStatus(healthError, errorAtMs(healthError)) };
       const closes = demand === undefined ? {} : { idleClosesAt: isoOrNull(running ? demand.closesAtMs : null) };
       const written = plan.forwards.find((one) => one.name === name);
       const door = written === undefined ? {} : doorsSaid(written);
       const led = written?.map && running && map ? { map: mapStatus(written.map, map, said) } : {};
       const state = forwardState(live, facts);
-      return { name, kind, bind, target, state, health, ...counts, lastError, ...door, ...closes, ...led };
+      return { name, kind, bind, target, state, health, ...why, ...counts, lastError, ...door, ...closes, ...led };
     }),
   };
 }
@@ -103,9 +104,9 @@ export function absentForward(plan: ForwardPlan, error: TunnelError | null): For
 
 /** What makes a change of status worth an event at once: all but the figures that move with each connection. */
 export function changeKey(status: TunnelStatus): string {
-  const forwards = status.forwards.map(({ name, kind, bind, target, state, health, lastError, map }) => {
+  const forwards = status.forwards.map(({ name, kind, bind, target, state, health, healthError, lastError, map }) => {
     const led = map && { ...map, expiresAt: null }; // each renewal moves it
-    return { name, kind, bind, target, state, health, lastError, map: led };
+    return { name, kind, bind, target, state, health, healthError, lastError, map: led };
   });
   return JSON.stringify({ ...status, latencyMs: null, connections: status.connections?.length, forwards });
 }

@@ -15,7 +15,7 @@ import { TLS_CERTIFICATE, TLS_KEY } from '../support/tls-identity.ts';
 
 const within = (timeoutMs: number): AbortSignal => AbortSignal.timeout(timeoutMs);
 const probe = (target: Endpoint, expectation: Expectation, signal = within(2_000)): Promise<ProbeResult> =>
-  probeService((stop) => dialLocal(target, stop), expectation, signal);
+  probeService((stop) => dialLocal(target, stop), expectation, signal, target);
 
 /** A service that says this at once, then answers nothing and ends with its client. */
 const greets = (words: string) => (socket: Socket) => {
@@ -67,7 +67,7 @@ describe('a probe', () => {
     await using target = await TcpTarget.start(greets('\u001b[31mred\u0007\r\n'));
     const found = await probe(target.endpoint, { kind: 'pop3' });
     expect(found.health === 'failing' && found.error.message).toBe(
-      'Cannot see pop3 at the target: it said "\\u001b[31mred\\u0007"',
+      `Cannot see pop3 at 127.0.0.1:${target.port}: it said "\\u001b[31mred\\u0007"`,
     );
   });
 
@@ -181,11 +181,48 @@ describe('the health of a forward', () => {
     expect(it.notes).toEqual([
       {
         level: 'warn',
-        message: `The service at 127.0.0.1:${target.port} is failing: Cannot see pop3 at the target: it said "-ERR"`,
+        message: `The service at 127.0.0.1:${target.port} is failing: Cannot see pop3 at 127.0.0.1:${target.port}: it said "-ERR"`,
         code: 'SERVICE_UNHEALTHY',
       },
       { level: 'info', message: `The service at 127.0.0.1:${target.port} is well again` },
     ]);
+  });
+
+  test('comes with the reason for as long as it fails: the latest, dated by when it first was the reason', async () => {
+    const clock = new FakeClock();
+    let words = '-ERR full\r\n';
+    await using target = await TcpTarget.start((socket) => greets(words)(socket));
+    await using it = await aStartedForward(target.endpoint, { plan, clock });
+    const seen: (TunnelError | undefined)[] = [];
+    for (const next of ['-ERR full\r\n', '-ERR busy\r\n', '+OK\r\n']) {
+      await eventually(() => it.forward.facts.health !== null && target.accepted === seen.length + 1);
+      await eventually(() => it.forward.facts.healthError?.message.includes(words.trim()));
+      seen.push(it.forward.facts.healthError);
+      words = next;
+      await clock.advance(30_000);
+    }
+    await eventually(() => it.forward.facts.health === 'ok');
+
+    const message = `Cannot see pop3 at 127.0.0.1:${target.port}: it said`;
+    expect(seen.map((error) => error?.facts)).toMatchObject([
+      { code: 'SERVICE_UNHEALTHY', message: `${message} "-ERR full"` },
+      { code: 'SERVICE_UNHEALTHY', message: `${message} "-ERR full"` },
+      { code: 'SERVICE_UNHEALTHY', message: `${message} "-ERR busy"` },
+    ]);
+    expect(seen[1]).toBe(seen[0]);
+    expect(it.forward.facts).not.toHaveProperty('healthError');
+    expect(it.notes.map(({ level }) => level)).toEqual(['warn', 'info']); // once, whatever it said in detail
+  });
+
+  test('that fails in another way than before is told again', async () => {
+    const clock = new FakeClock();
+    const target = await TcpTarget.start(greets('-ERR\r\n'));
+    await using it = await aStartedForward(target.endpoint, { plan, clock });
+    await eventually(() => it.forward.facts.health === 'failing');
+    await target.close();
+    await clock.advance(30_000);
+    await eventually(() => it.forward.facts.healthError?.code === 'TARGET_REFUSED');
+    expect(it.notes.map(({ code }) => code)).toEqual(['SERVICE_UNHEALTHY', 'TARGET_REFUSED']);
   });
 
   test('fails when the service is silent for the time of a probe', async () => {
@@ -196,6 +233,10 @@ describe('the health of a forward', () => {
     await clock.advance(5_000);
     await eventually(() => it.forward.facts.health === 'failing');
     expect(it.notes).toMatchObject([{ code: 'TIMED_OUT' }]);
+    expect(it.forward.facts.healthError).toMatchObject({
+      code: 'TIMED_OUT',
+      message: `Cannot see pop3 at 127.0.0.1:${target.port}: silent for 5 s`,
+    });
   });
 
   test('is unknown while the link is down, asks for none, and is looked at as soon as it is up', async () => {

@@ -200,7 +200,9 @@ describe('a UDP relay', () => {
         Buffer.from('ping\xff', 'latin1'),
       ]);
       expect(it.notes).toMatchObject([{ level: 'warn', code: 'SERVICE_UNHEALTHY' }]);
-      expect(it.notes[0]?.message).toContain('Cannot see the expected answer at the target: it said "what?"');
+      const why = `Cannot see the expected answer at 127.0.0.1:${ill.endpoint.port}: it said "what?"`;
+      expect(it.notes[0]?.message).toContain(why);
+      expect(it.forward.facts.healthError?.message).toBe(why);
       expect(it.forward.facts).toMatchObject({ openConnections: 1, totalConnections: 1 });
     });
 

@@ -189,6 +189,8 @@ describe('a relay with several targets', () => {
     await eventually(() => it.forward.facts.health === 'failing' && it.notes.length === 1);
 
     expect(it.notes[0]?.message).toContain(`The service at 127.0.0.1:${wrong.port} is failing`);
+    const why = `Cannot see pop3 at 127.0.0.1:${wrong.port}: it said "-ERR"`;
+    expect(it.forward.facts.healthError?.message).toBe(why);
     expect(await ask(it.port, '')).toBe('+OK ready\r\n');
   });
 });

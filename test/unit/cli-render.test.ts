@@ -18,6 +18,13 @@ const REFUSED = {
   at: '2026-08-14T09:59:58.000Z',
 } as const;
 
+const UNWELL = {
+  code: 'SERVICE_UNHEALTHY',
+  message: 'Cannot see pop3 at pop.example.org:113: it said "-ERR"',
+  hint: 'Check the service.',
+  at: REFUSED.at,
+} as const;
+
 function forward(changes: Partial<ForwardStatus> = {}): ForwardStatus {
   return {
     name: 'localhost:113',
@@ -152,7 +159,17 @@ describe('the table of status', () => {
     ]);
   });
 
-  test('a failing probe is not overlooked though the tunnel is up', () => {
+  test('a failing probe is not overlooked though the tunnel is up, and what it met with is said', () => {
+    const row = tunnel({ forwards: [forward({ health: 'failing', healthError: UNWELL })] });
+    expect(lines([row])).toEqual([
+      'NAME      STATE        FOR    FORWARD                               OPEN',
+      'pop-mail  up, failing  4m10s  localhost:113 -> pop.example.org:113  1',
+      '  localhost:113: Cannot see pop3 at pop.example.org:113: it said "-ERR"',
+      '    Check the service.',
+    ]);
+  });
+
+  test('a supervisor that does not say what its probe met with is shown as far as it goes', () => {
     const row = tunnel({ forwards: [forward({ health: 'failing' })] });
     expect(lines([row])).toEqual([
       'NAME      STATE        FOR    FORWARD                               OPEN',
@@ -250,6 +267,12 @@ describe('events', () => {
     const status = tunnel({ state: 'retrying', lastError: REFUSED });
     const line = eventLine({ event: 'tunnel', at, tunnel: 'pop-mail', status }, PLAIN);
     expect(line).toBe(`${time}  pop-mail  retrying: Cannot connect to pop.example.org:22: connection refused`);
+  });
+
+  test('a failing probe with what it met with', () => {
+    const status = tunnel({ forwards: [forward({ health: 'failing', healthError: UNWELL })] });
+    const line = eventLine({ event: 'tunnel', at, tunnel: 'pop-mail', status }, PLAIN);
+    expect(line).toBe(`${time}  pop-mail  up, health failing: Cannot see pop3 at pop.example.org:113: it said "-ERR"`);
   });
 
   test('a finished connection, and one that was cut', () => {

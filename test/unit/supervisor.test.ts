@@ -81,6 +81,39 @@ describe('up', () => {
     });
   });
 
+  test('tells what a probe met with, since when, and each other reason, until the service is well', async () => {
+    const stage = new Stage();
+    stage.profile({ name: 'mail' });
+    const supervisor = new TunnelSupervisor(stage.deps);
+    await supervisor.up({ names: ['mail'] }, caller);
+    stage.carrier('mail').set({ phase: 'up' });
+    await stage.clock.advance(1_000);
+    const events = heard(supervisor);
+    const at = new Date(stage.clock.wallMs()).toISOString();
+    const busy = new TunnelError('SERVICE_UNHEALTHY', 'Cannot see pop3', { hint: 'Check it.' });
+    const healthError = { code: 'SERVICE_UNHEALTHY', message: 'Cannot see pop3', hint: 'Check it.', at };
+    const forward = stage.forward('pop1110');
+    forward.set({ health: 'failing', healthError: busy });
+    await settle();
+    await stage.clock.advance(60_000);
+    expect(supervisor.snapshot().tunnels[0]?.forwards[0]).toMatchObject({ health: 'failing', healthError });
+
+    forward.set({ health: 'failing', healthError: new TunnelError('TIMED_OUT', 'Silent') });
+    await stage.clock.advance(60_000);
+    const { healthError: _, ...well } = forward.facts;
+    forward.facts = well;
+    forward.set({ health: 'ok' });
+    await settle();
+
+    expect(supervisor.snapshot().tunnels[0]?.forwards[0]).not.toHaveProperty('healthError');
+    const told = events.flatMap((event) => (event.event === 'tunnel' ? (event.status.forwards[0] ?? []) : []));
+    expect(told.map(({ health, healthError: why }) => [health, why?.code])).toEqual([
+      ['failing', 'SERVICE_UNHEALTHY'],
+      ['failing', 'TIMED_OUT'],
+      ['ok', undefined],
+    ]);
+  });
+
   test('with one bad profile among several changes nothing and tells all that is wrong', async () => {
     const stage = new Stage();
     stage.profile({ name: 'mail' });

@@ -33,7 +33,7 @@ export function changeText({ state, lastError, forwards }: TunnelStatus, theme: 
   const unmapped = forwards.some(mapFails) ? theme.bad(', not mapped') : '';
   const troubles = [
     lastError,
-    ...forwards.map((forward) => forward.lastError ?? forward.map?.lastError ?? null),
+    ...forwards.map((forward) => forward.lastError ?? forward.healthError ?? forward.map?.lastError ?? null),
   ].flatMap((error) => error?.message ?? []);
   const reason = troubles.length === 0 ? '' : `: ${cleanLine([...new Set(troubles)].join('; '), 2_000)}`;
   return `${statePaint(state, theme)(state)}${failing}${unmapped}${reason}`;

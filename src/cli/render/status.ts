@@ -164,15 +164,19 @@ function troubleLines(row: StatusRow, nowMs: number, theme: Theme): string[] {
           '',
           theme,
         );
-  const forwards = row.forwards.flatMap(({ name, health, lastError }) => {
-    const prefix = `${cleanLine(name)}: `;
-    if (lastError === null) return health === 'failing' ? [theme.bad(`  ${prefix}the health probe fails`)] : [];
-    if (lastError.message === row.lastError?.message) return [];
-    return faultLines({ ...lastError, message: `${prefix}${lastError.message}` }, '', theme);
+  const forwards = row.forwards.flatMap(({ name, health, healthError = UNEXPLAINED, lastError }) => {
+    const troubles = [
+      ...(lastError === null || lastError.message === row.lastError?.message ? [] : [lastError]),
+      ...(health === 'failing' ? [healthError] : []),
+    ];
+    return troubles.flatMap(({ message, hint }) => faultLines({ message: `${name}: ${message}`, hint }, '', theme));
   });
   const waiting = row.state === 'waiting' ? [`    Answer with \`tunnel answer ${cleanLine(row.name)}\`.`] : [];
   return [...own, ...renewal, ...forwards, ...waiting];
 }
+
+/** A supervisor of an earlier version does not say what its probe met with. */
+const UNEXPLAINED = { message: 'the health probe fails', hint: '' };
 
 function faultLines({ message, hint }: Pick<ErrorStatus, 'message' | 'hint'>, after: string, theme: Theme): string[] {
   return [`${theme.bad(`  ${cleanLine(message)}`)}${after}`, ...hintLines(hint, '    ')];

@@ -1,10 +1,9 @@
 import { formatEndpoint, type Endpoint } from '../../model/endpoint.ts';
-import { TunnelError } from '../../model/failure.ts';
+import { TunnelError, type FailureCode } from '../../model/failure.ts';
 import type { Expectation, Plan } from '../../model/plan.ts';
-import type { Health } from '../../model/status.ts';
 import type { Dial } from './dial.ts';
-import type { ForwardContext, HealthSource } from '../forward-context.ts';
-import { expectationText, probeService, type ProbeResult } from './probe.ts';
+import type { ForwardContext, HealthFacts, HealthSource } from '../forward-context.ts';
+import { probeService, silentService, type ProbeResult } from './probe.ts';
 
 export interface HealthWatchOptions {
   readonly expectation: Expectation;
@@ -23,7 +22,7 @@ const ORIGINATOR = { address: '127.0.0.1', port: 65_535 };
 export class HealthWatch implements HealthSource {
   readonly #options: HealthWatchOptions;
   #probe: Plan['probe'];
-  #health: Health | null = null;
+  #finding: ProbeResult | null = null;
   /** The last probe of this link, kept when it is done: its signal still ends what remains of its farewell. */
   #running: AbortController | undefined;
   #cancelNext: (() => void) | undefined;
@@ -35,8 +34,10 @@ export class HealthWatch implements HealthSource {
   }
 
   /** Null while nothing is known: no stale green over a link that is down. */
-  get health(): Health | null {
-    return this.#health;
+  get facts(): HealthFacts {
+    const finding = this.#finding;
+    if (finding?.health !== 'failing') return { health: finding?.health ?? null };
+    return { health: 'failing', healthError: finding.error };
   }
 
   start(): void {
@@ -47,7 +48,7 @@ export class HealthWatch implements HealthSource {
   /** The link came or went, or is needed otherwise than before. */
   linkChanged(): void {
     if (!this.#started) return;
-    if (this.#usable === (this.#running !== undefined || this.#health !== null)) return; // known already
+    if (this.#usable === (this.#running !== undefined || this.#finding !== null)) return; // known already
     this.#look();
   }
 
@@ -85,20 +86,12 @@ export class HealthWatch implements HealthSource {
     const { expectation, target, dial, context } = this.#options;
     const running = new AbortController();
     this.#running = running;
-    const seconds = this.#probe.timeoutMs / 1_000;
+    const { timeoutMs } = this.#probe;
     // Left armed after an answer: the service has until then to see us off.
-    const cancel = context.clock.after(this.#probe.timeoutMs, () =>
-      running.abort(
-        new TunnelError(
-          'TIMED_OUT',
-          `Cannot see ${expectationText(expectation)} at the target: silent for ${seconds} s`,
-        ),
-      ),
-    );
+    const cancel = context.clock.after(timeoutMs, () => running.abort(silentService(expectation, target, timeoutMs)));
     running.signal.addEventListener('abort', cancel, { once: true });
     const open = (signal: AbortSignal) => dial(target, ORIGINATOR, signal);
-    const host = target.kind === 'tcp' ? target.host : 'localhost';
-    const result = await probeService(open, expectation, running.signal, host);
+    const result = await probeService(open, expectation, running.signal, target);
     if (this.#running !== running) return; // stopped, or the link went: no finding about the service
     if (!this.#usable) this.#stop();
     this.#found(this.#usable ? result : null);
@@ -106,15 +99,25 @@ export class HealthWatch implements HealthSource {
 
   #found(result: ProbeResult | null): void {
     const { target, context } = this.#options;
-    const before = this.#health;
-    this.#health = result?.health ?? null;
-    if (this.#health === before) return;
+    const before = this.#finding;
+    if (sameFinding(before, result)) return; // the older one is kept: it says since when
+    this.#finding = result;
     const where = formatEndpoint(target);
-    if (result?.health === 'failing') {
+    // Of another reason of the same kind only the status tells: a greeting may have the time of day in it.
+    if (result?.health === 'failing' && codeOf(before) !== result.error.code) {
       context.onNote('warn', `The service at ${where} is failing: ${result.error.message}`, result.error.code);
     }
-    if (result?.health === 'ok' && before === 'failing')
+    if (result?.health === 'ok' && before?.health === 'failing')
       context.onNote('info', `The service at ${where} is well again`);
     context.onChange();
   }
+}
+
+function sameFinding(one: ProbeResult | null, other: ProbeResult | null): boolean {
+  if (one?.health !== 'failing' || other?.health !== 'failing') return one?.health === other?.health;
+  return one.error.code === other.error.code && one.error.message === other.error.message;
+}
+
+function codeOf(finding: ProbeResult | null): FailureCode | undefined {
+  return finding?.health === 'failing' ? finding.error.code : undefined;
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Channel } from '../../link/transport.ts';
 import { cleanLine } from '../../model/clean.ts';
+import { formatEndpoint, type Endpoint } from '../../model/endpoint.ts';
 import { TunnelError, asTunnelError } from '../../model/failure.ts';
 import type { Expectation } from '../../model/plan.ts';
 import { abortReason } from '../abort-reason.ts';
@@ -18,19 +19,20 @@ export type ProbeResult =
  * with SERVICE_UNHEALTHY, or with the signal's reason. A recognised service is left politely: what remains of that
  * ends with the signal, so let it be one that fires.
  * @param open makes a channel to the service, which the probe closes
- * @param host its name, for TLS (SNI) and HTTP (Host)
+ * @param target where it is: for messages, and its name for TLS (SNI) and HTTP (Host)
  */
 export async function probeService(
   open: (signal: AbortSignal) => Promise<Channel>,
   expectation: Expectation,
   signal: AbortSignal,
-  host = 'localhost',
+  target: Endpoint,
 ): Promise<ProbeResult> {
+  const probed = { expectation, target };
   try {
-    const greeting = greetingOf(expectation, host);
+    const greeting = greetingOf(expectation, hostOf(target));
     const channel = await open(signal);
-    if (greeting !== undefined) return { health: 'ok', said: await greet(channel, greeting, expectation, signal) };
-    if (expectation.kind === 'tls') return { health: 'ok', said: await shakeHands(channel, host, signal) };
+    if (greeting !== undefined) return { health: 'ok', said: await greet(channel, greeting, probed, signal) };
+    if (expectation.kind === 'tls') return { health: 'ok', said: await shakeHands(channel, probed, signal) };
     leave(channel, signal);
     return { health: 'ok', said: '' };
   } catch (error) {
@@ -39,7 +41,7 @@ export async function probeService(
 }
 
 /** Reads until the greeting is judged. @returns the line that shows it */
-function greet(channel: Channel, greeting: Greeting, expectation: Expectation, signal: AbortSignal): Promise<string> {
+function greet(channel: Channel, greeting: Greeting, probed: Probed, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
     let settled = false;
@@ -52,7 +54,7 @@ function greet(channel: Channel, greeting: Greeting, expectation: Expectation, s
       if (settled) return;
       const verdict = judge(greeting, said, atEnd);
       if (verdict === 'more') return;
-      if (verdict === 'wrong') return fail(unhealthy(expectation, said));
+      if (verdict === 'wrong') return fail(unhealthy(probed, said));
       settled = true;
       resolve(firstLine(said.slice(said.search(greeting.expected))));
       if (greeting.farewell !== '') channel.write(Buffer.from(greeting.farewell));
@@ -78,9 +80,10 @@ function greet(channel: Channel, greeting: Greeting, expectation: Expectation, s
   });
 }
 
-function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promise<string> {
+function shakeHands(channel: Channel, probed: Probed, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const stream = new ChannelStream(channel);
+    const host = hostOf(probed.target);
     const name = isIP(host) === 0 ? { servername: host } : {};
     // Whether the certificate is right is for the person's own client to say: nothing is sent here, nothing believed.
     const tls = connectTls({ socket: stream, rejectUnauthorized: false, ...name });
@@ -90,7 +93,7 @@ function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promis
       stream.destroy();
     };
     tls.on('error', (error: Error) => {
-      reject(error instanceof TunnelError ? error : unhealthy({ kind: 'tls' }, error.message, error));
+      reject(error instanceof TunnelError ? error : unhealthy(probed, error.message, error));
       stream.destroy();
     });
     tls.once('secureConnect', () => {
@@ -101,7 +104,7 @@ function shakeHands(channel: Channel, host: string, signal: AbortSignal): Promis
     stream.on('error', (error) => reject(error));
     stream.once('close', () => {
       signal.removeEventListener('abort', aborted);
-      reject(unhealthy({ kind: 'tls' }, '')); // without effect once it is settled
+      reject(unhealthy(probed, '')); // without effect once it is settled
     });
     if (signal.aborted) return aborted();
     signal.addEventListener('abort', aborted, { once: true });
@@ -121,18 +124,31 @@ function leave(channel: Channel, signal: AbortSignal): void {
   channel.end();
 }
 
-/** What was looked for, in words: `Cannot see pop3 at the target`. */
-export function expectationText({ kind }: Expectation): string {
-  if (kind === 'datagram') return 'the expected answer';
-  return kind === 'banner' ? 'the expected banner' : kind;
+/** TIMED_OUT, for the signal of a probe whose time is over. */
+export function silentService(expectation: Expectation, target: Endpoint, timeoutMs: number): TunnelError {
+  return new TunnelError('TIMED_OUT', `${unseen({ expectation, target })}: silent for ${timeoutMs / 1_000} s`);
 }
 
-function unhealthy(expectation: Expectation, said: string, cause?: unknown): TunnelError {
+/** What was looked for, and where. */
+interface Probed {
+  readonly expectation: Expectation;
+  readonly target: Endpoint;
+}
+
+function unhealthy(probed: Probed, said: string, cause?: unknown): TunnelError {
   const line = firstLine(said);
   const instead = line === '' ? 'it closed the connection without a word' : `it said "${line}"`;
-  return new TunnelError('SERVICE_UNHEALTHY', `Cannot see ${expectationText(expectation)} at the target: ${instead}`, {
-    cause,
-  });
+  return new TunnelError('SERVICE_UNHEALTHY', `${unseen(probed)}: ${instead}`, { cause });
+}
+
+/** `Cannot see pop3 at pop.example.org:110`. */
+function unseen({ expectation: { kind }, target }: Probed): string {
+  const sought = kind === 'datagram' ? 'the expected answer' : kind === 'banner' ? 'the expected banner' : kind;
+  return `Cannot see ${sought} at ${formatEndpoint(target)}`;
+}
+
+function hostOf(target: Endpoint): string {
+  return target.kind === 'tcp' ? target.host : 'localhost';
 }
 
 function firstLine(said: string): string {

@@ -1,8 +1,7 @@
 import { formatEndpoint, type Endpoint } from '../../model/endpoint.ts';
 import type { TunnelError } from '../../model/failure.ts';
 import type { Expectation, RelayForwardPlan } from '../../model/plan.ts';
-import type { Health } from '../../model/status.ts';
-import type { ForwardContext, ForwardSettings, HealthSource } from '../forward-context.ts';
+import type { ForwardContext, ForwardSettings, HealthFacts, HealthSource } from '../forward-context.ts';
 import type { Dial } from './dial.ts';
 import { HealthWatch } from './health-watch.ts';
 import { noCarrier } from './no-carrier.ts';
@@ -56,11 +55,11 @@ export class TargetPool implements HealthSource {
     }));
   }
 
-  /** Failing where one of them is, though the others serve: nobody should overlook that. */
-  get health(): Health | null {
-    const all = this.#targets.map(({ watch }) => watch?.health ?? null);
-    if (all.includes('failing')) return 'failing';
-    return all.includes(null) ? null : 'ok';
+  /** Failing where one of them is, though the others serve: nobody should overlook that. The first that fails says why. */
+  get facts(): HealthFacts {
+    const all = this.#targets.map(({ watch }) => watch?.facts ?? { health: null });
+    const failing = all.find(({ health }) => health === 'failing');
+    return failing ?? { health: all.some(({ health }) => health === null) ? null : 'ok' };
   }
 
   start(): void {
@@ -136,5 +135,5 @@ export class TargetPool implements HealthSource {
 }
 
 function isWell({ reachable, watch }: Target): boolean {
-  return reachable && watch?.health !== 'failing';
+  return reachable && watch?.facts.health !== 'failing';
 }

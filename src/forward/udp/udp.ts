@@ -78,7 +78,7 @@ export class UdpRelay implements Forward {
       target: forwardTarget(this.#plan),
       listening: this.#binding.listener !== undefined,
       error: this.#binding.error,
-      health: this.#pool.health,
+      ...this.#pool.facts,
       ...this.#connections.facts,
     };
   }
