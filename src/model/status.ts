@@ -36,6 +36,8 @@ export interface TunnelStatus {
   readonly renewalError?: ErrorStatus;
   /** Each SSH connection, where there are several (`connections` of the profile). */
   readonly connections?: readonly ConnectionStatus[];
+  /** Open connections of forwards that a `reload` took away or replaced; they end by themselves. Absent where there are none. */
+  readonly leavingConnections?: number;
   readonly forwards: readonly ForwardStatus[];
 }
 

@@ -99,6 +99,11 @@ export class ForwardSet {
     });
   }
 
+  /** Open connections of forwards that a reload took away. */
+  get leavingConnections(): number {
+    return [...this.#leaving].reduce((sum, { facts }) => sum + facts.openConnections, 0);
+  }
+
   /** Forgets all, once they are closed. */
   clear(): void {
     this.#slots.clear();

@@ -15,12 +15,15 @@ export interface StatusParts {
   readonly carrier: CarrierStatus | null;
   /** As in `facts.forwards`, in the same order. */
   readonly forwards: readonly ForwardFacts[];
+  /** Of forwards that are not among these any more. */
+  readonly leavingConnections: number;
   /** Wall clock of the moment in which this error was first seen. */
   readonly errorAtMs: (error: TunnelError) => number;
 }
 
 /** The row of `status` for one tunnel, but for `since`, which takes a memory of the state before. */
-export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: StatusParts): Omit<TunnelStatus, 'since'> {
+export function tunnelStatus(parts: StatusParts): Omit<TunnelStatus, 'since'> {
+  const { plan, facts, carrier, forwards, leavingConnections, errorAtMs } = parts;
   const state = tunnelState(facts);
   const said = (error: TunnelError | null): ErrorStatus | null => error && errorStatus(error, errorAtMs(error));
   const forwardError = facts.forwards.find(({ error }) => error !== null)?.error ?? null;
@@ -40,6 +43,7 @@ export function tunnelStatus({ plan, facts, carrier, forwards, errorAtMs }: Stat
       ? { renewalError: errorStatus(carrier.renewalError, errorAtMs(carrier.renewalError)) }
       : {}),
     ...(carrier?.connections === undefined ? {} : { connections: carrier.connections.map(rounded) }),
+    ...(leavingConnections === 0 ? {} : { leavingConnections }),
     forwards: forwards.map((forward, index): ForwardStatus => {
       const { name, kind, bind, target, health, openConnections, totalConnections, receivedBytes, sentBytes } = forward;
       const { demand, map, healthError } = forward;
@@ -108,15 +112,16 @@ export function changeKey(status: TunnelStatus): string {
     const led = map && { ...map, expiresAt: null }; // each renewal moves it
     return { name, kind, bind, target, state, health, healthError, lastError, map: led };
   });
-  return JSON.stringify({ ...status, latencyMs: null, connections: status.connections?.length, forwards });
+  const figures = { latencyMs: null, leavingConnections: null };
+  return JSON.stringify({ ...status, ...figures, connections: status.connections?.length, forwards });
 }
 
 /** The figures whose changes are told a little later, together. Bytes are not among them: they tell nothing by themselves. */
-export function figuresKey({ latencyMs, forwards }: TunnelStatus): string {
+export function figuresKey({ latencyMs, leavingConnections, forwards }: TunnelStatus): string {
   const figures = forwards.map(({ openConnections, totalConnections, idleClosesAt }) => {
     return [openConnections, totalConnections, idleClosesAt?.slice(0, 'YYYY-MM-DDThh:mm:ss'.length)];
   });
-  return JSON.stringify([latencyMs, ...figures]);
+  return JSON.stringify([latencyMs, leavingConnections, ...figures]);
 }
 
 /** A tenth of a millisecond is all that a round trip can mean. */

@@ -306,6 +306,7 @@ export class Tunnel {
       },
       carrier,
       forwards: views.map(({ facts }) => facts),
+      leavingConnections: this.#forwards.leavingConnections,
       errorAtMs: (error) => this.#announcer.firstSeenMs(error),
     });
     return this.#announcer.dated(undated);

@@ -12,7 +12,7 @@ import type { TunnelStatus } from '../../src/model/status.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
-import { aForward, aHop, aTunnelPlan, SeenStore } from '../support/supervisor-parts.ts';
+import { aForward, aHop, aTunnelPlan, heard, SeenStore } from '../support/supervisor-parts.ts';
 
 async function loadDial(): Promise<Dial> {
   const { createDial } = await import('../../src/ssh/dial.ts');
@@ -87,6 +87,13 @@ describe('a supervisor with its real parts, over a real sshd', () => {
     await supervisor.apply([mail([forward(other)])]);
     await expect(client(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(await say(open, 'after')).toBe('after');
+    expect(row()).toMatchObject({ leavingConnections: 1, forwards: [{ openConnections: 0 }] });
+    const told = heard(supervisor);
+    open.destroy();
+    await eventually(() => {
+      return told.some((event) => event.event === 'tunnel' && event.status.leavingConnections === undefined);
+    });
+    expect(row()).not.toHaveProperty('leavingConnections');
   });
 
   test('a forward whose target changes is served at the same port at once', async () => {

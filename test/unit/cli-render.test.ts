@@ -142,6 +142,13 @@ describe('the table of status', () => {
     ]);
   });
 
+  test('connections of forwards that a reload took away are shown beside those of its forwards', () => {
+    expect([1, 2].map((leavingConnections) => lines([tunnel({ leavingConnections })])[2])).toEqual([
+      '  1 open connection of forwards that a reload took away or changed',
+      '  2 open connections of forwards that a reload took away or changed',
+    ]);
+  });
+
   test('trouble stands beneath its row with what to do and when it is tried again', () => {
     const retrying = tunnel({
       state: 'retrying',

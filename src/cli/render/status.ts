@@ -68,6 +68,7 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
   return [
     [...lead, { text: since }, ...(first ?? [])],
     ...others.map((cells) => [{ text: '' }, { text: '' }, { text: '' }, ...cells]),
+    ...leavingLines(row),
     ...(verbose ? factLines(row, theme) : []),
     ...doorLines(row, theme),
     ...(row.link?.warnings ?? []).map((warning) => theme.warn(`  ${cleanLine(warning)}`)),
@@ -97,6 +98,13 @@ function forwardCells(
   const { openConnections, totalConnections, receivedBytes, sentBytes } = forward;
   const traffic = [String(totalConnections), bytesText(receivedBytes), bytesText(sentBytes)];
   return [route, ...[String(openConnections), ...(verbose ? traffic : [])].map((text) => ({ text }))];
+}
+
+/** What counts in no forward's OPEN any more, and keeps the link all the same. */
+function leavingLines({ leavingConnections = 0 }: StatusRow): string[] {
+  if (leavingConnections === 0) return [];
+  const open = `${leavingConnections} open ${leavingConnections === 1 ? 'connection' : 'connections'}`;
+  return [`  ${open} of forwards that a reload took away or changed`];
 }
 
 /** When a forward that nobody uses closes by itself. */
