@@ -7,7 +7,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { ConnectionRecord, ForwardKind, Health } from '../model/status.ts';
 import type { OnNote } from './clients/burst.ts';
-import type { ListeningSockets } from './listen/listening-sockets.ts';
+import type { ForwardSockets } from './listen/listening-sockets.ts';
 
 /** One forward of a tunnel, whatever its kind. It comes up by itself once started, until it is closed. */
 export interface Forward {
@@ -92,7 +92,7 @@ export interface ForwardContext extends ForwardSettings {
   /** The port of last time, for a bind port of 0. */
   readonly preferredPort?: number;
   /** Where listening sockets come from and go to that outlive this process; absent where none do. */
-  readonly sockets?: ListeningSockets;
+  readonly sockets?: ForwardSockets;
   /** Where the server listened for this forward a moment ago, for a supervisor that has left it to us. */
   readonly serverBind?: Endpoint;
   /** The port that is bound now: to be kept for next time. Not called for a unix socket. */

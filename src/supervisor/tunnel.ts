@@ -221,7 +221,7 @@ export class Tunnel {
       },
       ...(preferredPort === undefined ? {} : { preferredPort }),
       ...(before === undefined ? {} : { serverBind: before }),
-      sockets: deps.estate.sockets,
+      sockets: deps.estate.sockets.ownedBy({ tunnel, forward }),
       onBound: (port) => chosen && keepPort(forward, port),
       onChange: () => this.#announcer.stirred(),
       onConnection: (record) =>

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bindTogether, listen, type Listener, type ListenerOptions } from '../../src/forward/listen/listener.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
+import { ListeningSockets } from '../../src/forward/listen/listening-sockets.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
 
@@ -137,9 +138,43 @@ describe('a listener', () => {
     const refused = await refusal(tcp('localhost', port));
     expect(refused.facts).toMatchObject({
       code: 'BIND_IN_USE',
-      message: `Cannot bind localhost:${port}: bind [127.0.0.1]:${port}: Address already in use (held by another forward of this process)`,
+      message: `Cannot bind localhost:${port}: bind [127.0.0.1]:${port}: Address already in use (held by this process itself)`,
       exit: 6,
     });
+  });
+
+  test.each([
+    ['127.0.0.1', '127.0.0.1', 'web', 'or stop the other with `tunnel down web`.'],
+    ['*', 'localhost', 'web', 'or stop the other with `tunnel down web`.'],
+    ['127.0.0.1', '*', 'mail', 'Give one of them another port.'],
+  ])(
+    'at %s that wants the port of one at %s names the forward and tunnel that has it',
+    async (want, has, tunnel, end) => {
+      const sockets = new ListeningSockets();
+      const holder = await listening(tcp(has), { sockets: sockets.ownedBy({ tunnel, forward: 'http' }) });
+      const asking = sockets.ownedBy({ tunnel: 'mail', forward: 'pop' });
+      const port = portOf(holder);
+      const { code, message, hint } = await refusal(tcp(want, port), { sockets: asking });
+      expect([code, message.slice(message.indexOf('Address'))]).toEqual([
+        'BIND_IN_USE',
+        `Address already in use (held by the forward http of ${tunnel})`,
+      ]);
+      expect(hint.endsWith(end)).toBe(true);
+
+      holder.close();
+      await using stranger = await TcpTarget.start(echo, '127.0.0.1', port);
+      const later = await refusal(tcp(want, stranger.port), { sockets: asking });
+      expect(later.message).toContain('held by this process itself'); // the forward that had it has let go of it
+    },
+  );
+
+  test('does not take one of our own at :: for the one that has its port at 127.0.0.1', async () => {
+    const sockets = new ListeningSockets();
+    const six = await listening(tcp('::'), { sockets: sockets.ownedBy({ tunnel: 'web', forward: 'http' }) });
+    await using stranger = await TcpTarget.start(echo, '127.0.0.1', portOf(six));
+    const asking = sockets.ownedBy({ tunnel: 'mail', forward: 'pop' });
+    const refused = await refusal(tcp('127.0.0.1', stranger.port), { sockets: asking });
+    expect(refused.message).toContain('(held by this process itself)');
   });
 
   test('names the program that holds its port, within a second', async () => {
@@ -237,13 +272,20 @@ describe('a listener on a unix socket', () => {
     expect(await talk(path)).toBe('hello');
   });
 
-  test('leaves a live one to its holder and names it', async () => {
+  test('leaves a live one to its holder and names it, the forward where it is one of ours', async () => {
     const path = join(folder, 'live.sock');
-    await listening(at(path));
+    const sockets = new ListeningSockets();
+    await listening(at(path), { sockets: sockets.ownedBy({ tunnel: 'db', forward: 'pg' }) });
+    const ours = await refusal(at(path), { sockets: sockets.ownedBy({ tunnel: 'app', forward: 'pg' }) });
+    expect([ours.code, ours.hint]).toEqual([
+      'BIND_IN_USE',
+      'Give one of them another path, or stop the other with `tunnel down db`.',
+    ]);
+    expect(ours.message).toContain('(held by the forward pg of db)');
     const refused = await refusal(at(path));
     expect(refused.facts).toMatchObject({
       code: 'BIND_IN_USE',
-      message: `Cannot bind unix:${path}: unix_listener: cannot bind to path ${path}: Address already in use (held by another forward of this process)`,
+      message: `Cannot bind unix:${path}: unix_listener: cannot bind to path ${path}: Address already in use (held by this process itself)`,
     });
     expect(await talk(path)).toBe('hello');
   });

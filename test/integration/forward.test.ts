@@ -100,7 +100,7 @@ describe('a local forward on a busy port', () => {
     const clock = new FakeClock();
     const bind = { ...ANY_PORT, port: holder.port };
     await using it = await aStartedForward(target.endpoint, { clock, plan: { bind } });
-    const message = `Cannot bind 127.0.0.1:${bind.port}: bind [127.0.0.1]:${bind.port}: Address already in use (held by another forward of this process)`;
+    const message = `Cannot bind 127.0.0.1:${bind.port}: bind [127.0.0.1]:${bind.port}: Address already in use (held by this process itself)`;
     expect(it.notes).toEqual([{ level: 'error', message, code: 'BIND_IN_USE' }]);
     expect(it.forward.facts).toMatchObject({
       listening: false,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ListeningSockets } from '../../src/forward/listen/listening-sockets.ts';
 import { heldMb } from '../support/held-memory.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -230,6 +231,18 @@ describe('a UDP relay', () => {
     });
   });
 
+  test('names the forward of another tunnel that has its port', async () => {
+    const sockets = new ListeningSockets();
+    await using target = await UdpTarget.start();
+    const has = sockets.ownedBy({ tunnel: 'dns', forward: 'resolver' });
+    const wants = sockets.ownedBy({ tunnel: 'lab', forward: 'relay' });
+    await using holder = await aRelay([target.endpoint], udp({ sockets: has }));
+    const bind = { ...ANY_PORT, port: holder.port };
+    await using it = await aRelay([target.endpoint], udp({ plan: { bind }, sockets: wants }));
+
+    expect(it.forward.facts.error?.message).toContain('(held by the forward resolver of dns)');
+  });
+
   test('says who holds its port, and binds once it is free', async () => {
     const clock = new FakeClock();
     await using target = await UdpTarget.start();
@@ -242,7 +255,7 @@ describe('a UDP relay', () => {
     await eventually(() => it.forward.facts.listening);
 
     expect({ listening, code: error?.code }).toEqual({ listening: false, code: 'BIND_IN_USE' });
-    expect(error?.message).toContain('held by another forward of this process');
+    expect(error?.message).toContain('held by this process itself');
     expect(it.forward.facts.error).toBeNull();
   });
 });

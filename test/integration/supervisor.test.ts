@@ -174,10 +174,23 @@ describe('a supervisor with its real parts, over a real sshd', () => {
       ['up', undefined],
       ['retrying', 'BIND_IN_USE'],
     ]);
-    expect(row().forwards[1]?.lastError?.message).toContain('held by another forward of this process');
+    expect(row().forwards[1]?.lastError?.message).toContain('held by this process itself');
     await new Promise((resolve) => holder.close(resolve));
     await eventually(() => row().state === 'up');
     expect(sshd.logins).toBe(1);
+  });
+
+  test('a port that another tunnel has is said to be that tunnel’s', async () => {
+    const port = await freePort();
+    await supervisor.apply([mail([forward(port)])]);
+    await say(await client(port), 'up');
+    await supervisor.start({ ...mail([forward(port)]), name: 'other' });
+    const error = await eventually(() => supervisor.snapshot().tunnels[1]?.forwards[0]?.lastError ?? undefined);
+    expect(error).toMatchObject({
+      code: 'BIND_IN_USE',
+      hint: 'Give one of them another port, or stop the other with `tunnel down mail`.',
+    });
+    expect(error.message).toContain(`(held by the forward pop${port} of mail)`);
   });
 
   test('stop drains: the listener goes at once, the open connection ends by itself', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createForward } from '../../src/forward/forward.ts';
 import type { Forward } from '../../src/forward/forward-context.ts';
 import { systemClock } from '../../src/link/clock.ts';
+import type { ForwardSockets } from '../../src/forward/listen/listening-sockets.ts';
 import type { Clock } from '../../src/model/clock.ts';
 import type { Endpoint, TcpEndpoint } from '../../src/model/endpoint.ts';
 import type { RelayForwardPlan } from '../../src/model/plan.ts';
@@ -24,6 +25,7 @@ export interface RelayWishes {
   readonly clock?: Clock;
   readonly limits?: { readonly connections: number; readonly perClient: number };
   readonly preferredPort?: number;
+  readonly sockets?: ForwardSockets;
 }
 
 export function aRelayPlan(targets: readonly Endpoint[], plan: Partial<RelayForwardPlan> = {}): RelayForwardPlan {
@@ -47,7 +49,7 @@ export function aRelayPlan(targets: readonly Endpoint[], plan: Partial<RelayForw
 
 /** Starts it; the caller disposes of it. */
 export async function aRelay(targets: readonly Endpoint[], wishes: RelayWishes = {}): Promise<RelayFixture> {
-  const { plan, clock = systemClock, limits = { connections: 1024, perClient: 1024 }, preferredPort } = wishes;
+  const { plan, clock = systemClock, limits = { connections: 1024, perClient: 1024 }, preferredPort, sockets } = wishes;
   const carrier = new LocalCarrier(false);
   const notes: Note[] = [];
   const records: ConnectionRecord[] = [];
@@ -59,6 +61,7 @@ export async function aRelay(targets: readonly Endpoint[], wishes: RelayWishes =
     whileDown: { hold: true, holdMs: 15_000, queue: 256 },
     probe: { everyMs: 30_000, timeoutMs: 5_000 },
     ...(preferredPort === undefined ? {} : { preferredPort }),
+    ...(sockets === undefined ? {} : { sockets }),
     onBound: () => undefined,
     onChange: () => undefined,
     onConnection: (record) => records.push(record),

@@ -118,7 +118,11 @@ describe('a refused bind', () => {
   const bind = { kind: 'tcp', host: 'localhost', port: 113 } as const;
 
   test('says the words of OpenSSH and who holds the port', () => {
-    const error = bindFailure(bind, { code: 'EADDRINUSE', at, cause: undefined }, 'held by identd (pid 812)');
+    const error = bindFailure(
+      bind,
+      { code: 'EADDRINUSE', at, cause: undefined },
+      { words: 'held by identd (pid 812)' },
+    );
     expect(error.facts).toEqual({
       code: 'BIND_IN_USE',
       message: 'Cannot bind localhost:113: bind [127.0.0.1]:113: Address already in use (held by identd (pid 812))',

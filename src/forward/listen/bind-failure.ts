@@ -26,15 +26,23 @@ export interface Refusal {
   readonly cause: unknown;
 }
 
+/** Who has an address that is wanted. */
+export interface Holder {
+  /** Such as `held by nginx (pid 812)`. */
+  readonly words: string;
+  /** What to do about it, where that is more than to stop a program. */
+  readonly hint?: string;
+}
+
 /**
  * A refused bind as the error that a person sees. @param bind as the profile says it
- * @param holder who holds it, in words; '' where unknown
+ * @param holder undefined where it is unknown who holds it
  */
-export function bindFailure(bind: Endpoint, refusal: Refusal, holder = ''): TunnelError {
+export function bindFailure(bind: Endpoint, refusal: Refusal, holder?: Holder): TunnelError {
   const [code, why] = REASONS[refusal.code] ?? ['BIND_UNAVAILABLE', refusal.code];
-  const who = holder === '' ? '' : ` (${holder})`;
+  const who = holder === undefined ? '' : ` (${holder.words})`;
   const message = `Cannot bind ${formatEndpoint(bind)}: ${bindWords(refusal.at)}: ${why}${who}`;
-  const hint = bindHint(code, refusal);
+  const hint = holder?.hint ?? bindHint(code, refusal);
   return new TunnelError(code, message, { cause: refusal.cause, ...(hint === undefined ? {} : { hint }) });
 }
 

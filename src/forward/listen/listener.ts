@@ -10,7 +10,7 @@ import {
 import type { TunnelError } from '../../model/failure.ts';
 import type { SocketAccess } from '../../model/plan.ts';
 import { bindFailure, type Refusal } from './bind-failure.ts';
-import type { ListeningSockets } from './listening-sockets.ts';
+import type { ForwardSockets } from './listening-sockets.ts';
 import { portHolder } from './port-holder.ts';
 import { clearStaleSocket, draftPath, placeSocket, removeOwnSocket } from './unix-socket.ts';
 
@@ -32,7 +32,7 @@ export interface ListenerOptions {
   /** What a person should know though it is no failure. */
   readonly onNote: (message: string) => void;
   /** Where sockets come from and go to that outlive this process; absent where none do. */
-  readonly sockets?: ListeningSockets;
+  readonly sockets?: ForwardSockets;
 }
 
 /** One bind address of a profile, open: one or several sockets that come and go together. */
@@ -245,7 +245,9 @@ function refused(code: string, at: Endpoint, cause?: unknown): Refusal {
   return { code, at, cause };
 }
 
-async function explained(refusal: Refusal, { bind, nameHolder }: ListenerOptions): Promise<TunnelError> {
-  const busy = refusal.code === 'EADDRINUSE' && nameHolder;
-  return bindFailure(bind, refusal, busy ? await portHolder(refusal.at) : '');
+async function explained(refusal: Refusal, { bind, nameHolder, sockets }: ListenerOptions): Promise<TunnelError> {
+  if (refusal.code !== 'EADDRINUSE' || !nameHolder) return bindFailure(bind, refusal);
+  const { at } = refusal;
+  const ours = sockets?.holder(at.kind === 'unix' ? 'unix' : 'tcp', at);
+  return bindFailure(bind, refusal, ours ?? (await portHolder(at)));
 }

@@ -3,6 +3,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { cleanLine } from '../../model/clean.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
+import type { Holder } from './bind-failure.ts';
 import { boundSockets, unixListeners, type HeldSocket } from './proc-net.ts';
 
 type Protocol = 'tcp' | 'udp';
@@ -11,10 +12,16 @@ type Protocol = 'tcp' | 'udp';
 const DEADLINE_MS = 800;
 
 /**
- * Who listens where we wanted to, in words: `held by nginx (pid 812)`. Resolves within a second with '' where that
+ * Who listens where we wanted to: `held by nginx (pid 812)`. Resolves within a second with undefined where that
  * cannot be found out. Never rejects: it only makes a message better.
  */
-export async function portHolder(endpoint: Endpoint, protocol: Protocol = 'tcp'): Promise<string> {
+export async function portHolder(endpoint: Endpoint, protocol: Protocol = 'tcp'): Promise<Holder | undefined> {
+  const words = await holderWords(endpoint, protocol);
+  return words === '' ? undefined : { words };
+}
+
+/** '' where it is unknown. */
+async function holderWords(endpoint: Endpoint, protocol: Protocol): Promise<string> {
   const stop = AbortSignal.timeout(DEADLINE_MS);
   const late = new Promise<string>((resolve) => stop.addEventListener('abort', () => resolve(''), { once: true }));
   const search =
@@ -100,6 +107,6 @@ export function parseLsof(text: string): { readonly pid: number | undefined; rea
 }
 
 function words(pid: number, command: string): string {
-  if (pid === process.pid) return 'held by another forward of this process';
+  if (pid === process.pid) return 'held by this process itself'; // by none of its forwards: those name themselves
   return `held by ${cleanLine(command, 40) || 'a process'} (pid ${pid})`;
 }

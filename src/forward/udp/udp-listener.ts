@@ -1,9 +1,9 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { formatEndpoint, type TcpEndpoint } from '../../model/endpoint.ts';
-import { bindFailure, type Refusal } from '../listen/bind-failure.ts';
+import { bindFailure, type Holder, type Refusal } from '../listen/bind-failure.ts';
 import { addressesOf, type BindAddress } from '../listen/listener.ts';
-import type { ListeningSockets } from '../listen/listening-sockets.ts';
+import type { ForwardSockets } from '../listen/listening-sockets.ts';
 import { portHolder } from '../listen/port-holder.ts';
 
 export interface UdpListenerOptions {
@@ -17,7 +17,7 @@ export interface UdpListenerOptions {
   readonly onError: (error: Error) => void;
   readonly onNote: (message: string) => void;
   /** Where sockets come from and go to that outlive this process; absent where none do. */
-  readonly sockets?: ListeningSockets;
+  readonly sockets?: ForwardSockets;
 }
 
 /** One bind address of a profile, open for datagrams. */
@@ -116,8 +116,9 @@ async function explained(refusal: Refusal, options: UdpListenerOptions): Promise
   return bindFailure(options.bind, refusal, await holderOf(refusal, options)).message;
 }
 
-function holderOf(refusal: Refusal, { nameHolder }: UdpListenerOptions): Promise<string> {
-  return refusal.code === 'EADDRINUSE' && nameHolder ? portHolder(refusal.at, 'udp') : Promise.resolve('');
+async function holderOf({ code, at }: Refusal, options: UdpListenerOptions): Promise<Holder | undefined> {
+  if (code !== 'EADDRINUSE' || !options.nameHolder) return undefined;
+  return options.sockets?.holder('udp', at) ?? portHolder(at, 'udp');
 }
 
 /** For messages and records. */
