@@ -14,7 +14,7 @@ import { TunnelError } from '../model/failure.ts';
 import type { BulkParts } from './data/bulk-send.ts';
 import { SshChannel } from './channel.ts';
 import { acknowledge } from './compat/ignore-message.ts';
-import { requestQueueOf } from './compat/protocol.ts';
+import { exchangesKeys, requestQueueOf } from './compat/protocol.ts';
 import { rawOf, type RawChannel, type Ssh2Channel } from './compat/raw-channel.ts';
 import { abortFailure, openFailure } from './failures.ts';
 import type { DataPath } from './data-path.ts';
@@ -68,7 +68,7 @@ export class SshTransport implements SessionTransport {
   constructor(parts: TransportParts) {
     this.#parts = parts;
     this.#client = parts.last.client;
-    this.#uplink = new Uplink(parts.hops.map((hop) => hop.stream));
+    this.#uplink = uplinkOf(parts.hops);
     this.#sentBytes = sentBytesOf(parts.hops);
     this.#promptAck = new PromptAck(this.#sentBytes, () => acknowledge(parts.last.protocol));
     this.#bulk = this.#bulkParts();
@@ -312,6 +312,16 @@ export class SshTransport implements SessionTransport {
     for (const hop of this.#parts.hops.toReversed()) hop.destroy(reason);
     for (const callback of this.#closedCallbacks.splice(0)) callback(reason);
   }
+}
+
+function uplinkOf(hops: readonly HopConnection[]): Uplink {
+  const protocols = hops.map((hop) => hop.protocol);
+  const uplink = new Uplink(
+    hops.map((hop) => hop.stream),
+    () => protocols.some(exchangesKeys),
+  );
+  for (const { client } of hops) client.on('handshake', () => uplink.goOn());
+  return uplink;
 }
 
 /** Of the connection that carries all others, or of the command that stands in for it. */

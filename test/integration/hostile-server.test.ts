@@ -470,6 +470,33 @@ describe('on a channel', () => {
     await eventually(() => heard.text() === 'there and back');
   });
 
+  // ssh2 queues what is sent meanwhile, whole windows of it, and all of that stood before each word afterwards.
+  test('who sends much waits while keys are exchanged, and goes on afterwards', async () => {
+    const [chunk, count] = [Buffer.alloc(65_536), 8];
+    let [offered, finish, received] = [false, (): void => undefined, 0];
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    await using server = await hostileServer(async (peer) => {
+      await peer.admit();
+      for (let opened = 0; opened < count; opened += 1) await peer.confirm();
+      await peer.offerKeys();
+      offered = true;
+      await finished;
+      peer.send(await peer.reply());
+      peer.newKeys();
+      await peer.theirNewKeys();
+      for (;;) received += (await peer.expect(MSG.channelData)).length - 9;
+    });
+    const transport = await connected(server);
+    const channels = await Promise.all(Array.from({ length: count }, () => open(transport)));
+    const heard = channels.map((channel) => listenTo(channel));
+    await eventually(() => offered);
+
+    expect(channels.map((channel) => channel.write(chunk))).toEqual(channels.map(() => false));
+    finish();
+    await eventually(() => heard.every(({ events }) => events.includes('<drain>')));
+    await eventually(() => received === count * chunk.length);
+  });
+
   // ssh2 queued it all, and from a window of exactly nothing on it dropped bytes without a word.
   test('more data than the window has room for ends the connection; nothing is queued, nothing dropped', async () => {
     let sent = 0;

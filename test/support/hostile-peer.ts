@@ -203,10 +203,15 @@ export class HostilePeer {
 
   /** Both KEXINITs, and the exchange; the keys are ready, and not in use. */
   async exchange(offer: KexOffer = {}, spoil: Spoil = {}): Promise<void> {
+    await this.offerKeys(offer);
+    this.send(await this.reply(spoil));
+  }
+
+  /** Both KEXINITs: from here on the client waits for the `reply`. */
+  async offerKeys(offer: KexOffer = {}): Promise<void> {
     this.#ownInit = this.kexInit(offer);
     this.send(this.#ownInit);
     this.#clientInit = await this.expect(MSG.kexInit);
-    this.send(await this.reply(spoil));
   }
 
   /** The answer to the client's key, with which both have the secret. */

@@ -30,7 +30,7 @@ function aConnection() {
     channelWindowAdjust: () => undefined,
   };
   const side = (): ChannelSide => ({ id: 1, window: 2 ** 21, packetSize: 32 * 1024, state: 'open' });
-  const uplink = new Uplink([wire]);
+  const uplink = new Uplink([wire], () => false);
   const bulk = { adjusts: { watch: () => undefined }, sharing: new Sharing(), lull: new Lull(), roundTripMs: () => 1 };
   const open = () => {
     const raw = new LightChannel(side(), side(), { _protocol: protocol });

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ProtocolBreach } from '../message-screen.ts';
-import type { Protocol } from './protocol.ts';
+import { exchangesKeys, type Protocol } from './protocol.ts';
 
 /** Answers that a server may leave unread: far more than any asks for in one breath. */
 const MOST_UNREAD = 4_096;
@@ -20,7 +20,7 @@ export function limitAnswers(protocol: Protocol, stream: Duplex): void {
     if (typeof original !== 'function') continue;
     const counted = (...args: unknown[]): unknown => {
       // While keys are exchanged ssh2 queues by itself, and the stream knows nothing of it.
-      const waits = stream.writableLength > 0 || Reflect.get(protocol, '_kexinit') !== undefined;
+      const waits = stream.writableLength > 0 || exchangesKeys(protocol);
       unread = waits ? unread + 1 : 0;
       if (unread > MOST_UNREAD) throw new ProtocolBreach('more requests than it reads answers');
       return Reflect.apply(original, protocol, args);

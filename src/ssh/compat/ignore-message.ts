@@ -1,5 +1,5 @@
 import { sendPacket } from './internals.ts';
-import type { Protocol } from './protocol.ts';
+import { exchangesKeys, type Protocol } from './protocol.ts';
 
 /** SSH_MSG_IGNORE with nothing in it (RFC 4253 section 11.2). */
 export const NOTHING_SAID = Buffer.of(2, 0, 0, 0, 0);
@@ -10,7 +10,7 @@ export const NOTHING_SAID = Buffer.of(2, 0, 0, 0, 0);
  */
 export function acknowledge(protocol: Protocol): void {
   // While keys are exchanged something is on its way anyhow.
-  if (protocol._destruct === undefined || Reflect.get(protocol, '_kexinit') !== undefined) return;
+  if (protocol._destruct === undefined || exchangesKeys(protocol)) return;
   const writer = protocol._packetRW.write;
   const start = writer.allocStart;
   const packet = writer.alloc(NOTHING_SAID.length);

@@ -11,6 +11,8 @@ export interface Protocol {
   readonly _packetRW: { readonly write: PacketWriter };
   readonly _kex: { readonly sessionID: Buffer } | undefined;
   readonly _strictMode: boolean | undefined;
+  /** Not undefined while keys are exchanged. */
+  readonly _kexinit: unknown;
   /** Undefined once the connection is dead: every later write must be dropped. */
   readonly _destruct: unknown;
   authPK: AuthPK;
@@ -71,6 +73,11 @@ export function isStrict(protocol: Protocol): boolean {
   return protocol._strictMode === true;
 }
 
+/** Whether keys are being exchanged: all but that waits in a queue of ssh2's own, and none of its streams knows of it. */
+export function exchangesKeys(protocol: Protocol): boolean {
+  return protocol._kexinit !== undefined;
+}
+
 /** Callbacks of global requests that wait for their answer, in order: REQUEST_SUCCESS and _FAILURE carry no name. */
 export function requestQueueOf(client: Client): ((error: Error | boolean) => void)[] {
   const queue: unknown = Reflect.get(client, '_callbacks');
@@ -88,6 +95,7 @@ function isProtocol(value: unknown): value is Protocol {
     Array.isArray(Reflect.get(value, '_authsQueue')) &&
     '_destruct' in value &&
     '_strictMode' in value &&
+    '_kexinit' in value &&
     '_kex' in value &&
     isObject(handlers) &&
     HANDLERS.every((name) => typeof Reflect.get(handlers, name) === 'function') &&

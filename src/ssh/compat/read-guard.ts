@@ -1,5 +1,5 @@
 import type { ReadGuard } from '../data/pooled-reads.ts';
-import type { Protocol } from './protocol.ts';
+import { exchangesKeys, type Protocol } from './protocol.ts';
 
 /** Messages of which ssh2 1.17.0 keeps nothing but numbers and strings of its own. */
 const HARMLESS = [
@@ -23,7 +23,7 @@ export function guardReads(protocol: Protocol): ReadGuard | undefined {
   const handlers: object = protocol._handlers;
   const originals = HARMLESS.map((name) => [name, Reflect.get(handlers, name) as unknown] as const);
   const fits = originals.every(([, handler]) => typeof handler === 'function');
-  if (typeof onPacket !== 'function' || !fits || !('_kexinit' in protocol)) return undefined;
+  if (typeof onPacket !== 'function' || !fits) return undefined;
   let [packets, harmless, exchanging] = [0, 0, false];
   Reflect.set(protocol, '_onPacket', () => {
     packets += 1;
@@ -35,14 +35,13 @@ export function guardReads(protocol: Protocol): ReadGuard | undefined {
       Reflect.apply(handler, handlers, args);
     });
   }
-  const exchangesKeys = (): boolean => Reflect.get(protocol, '_kexinit') !== undefined;
   return {
     begin: () => {
-      [packets, harmless, exchanging] = [0, 0, exchangesKeys()];
+      [packets, harmless, exchanging] = [0, 0, exchangesKeys(protocol)];
     },
     claim: () => {
       harmless += 1;
     },
-    end: () => packets === harmless && !exchanging && !exchangesKeys(),
+    end: () => packets === harmless && !exchanging && !exchangesKeys(protocol),
   };
 }

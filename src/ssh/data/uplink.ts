@@ -16,15 +16,19 @@ const MOST_QUEUED_BYTES = 256 * 1024;
 /** The way out of a connection: its own stream and those of the hops beneath it. Says when to hold sources back. */
 export class Uplink {
   readonly #streams: readonly Duplex[];
+  readonly #closed: () => boolean;
   readonly #held = new Set<Held>();
 
-  constructor(streams: readonly Duplex[]) {
+  /** @param closed whether what is sent now waits elsewhere, uncounted, as while keys are exchanged: `goOn` follows */
+  constructor(streams: readonly Duplex[], closed: () => boolean) {
     this.#streams = streams;
-    for (const stream of streams) stream.on('drain', () => this.#release());
+    this.#closed = closed;
+    for (const stream of streams) stream.on('drain', () => this.goOn());
   }
 
   get full(): boolean {
-    return this.#streams.some((stream) => stream.writableNeedDrain && stream.writableLength > MOST_QUEUED_BYTES);
+    const crowded = (stream: Duplex): boolean => stream.writableNeedDrain && stream.writableLength > MOST_QUEUED_BYTES;
+    return this.#closed() || this.#streams.some(crowded);
   }
 
   /** Sends at once what was written in this turn. */
@@ -41,7 +45,8 @@ export class Uplink {
     this.#held.delete(channel);
   }
 
-  #release(): void {
+  /** There may be room again. */
+  goOn(): void {
     for (const channel of [...this.#held]) {
       if (this.full) return;
       this.#held.delete(channel);
