@@ -515,6 +515,18 @@ describe('on a channel', () => {
     expect(sent).toBeLessThan(40 * 2 ** 20);
   });
 
+  // Each was a write of its own to a client that did not read: 240 bytes of memory, and no window bounds how many there are.
+  test('data without a byte is nothing to wait for a reader', async () => {
+    await using server = await hostileServer(async (peer) => {
+      await peer.admit();
+      const channel = await peer.confirm();
+      peer.send(data(channel, ''), data(channel, 'one'), data(channel, ''), data(channel, ''), data(channel, 'two'));
+    });
+    const heard = listenTo(await open(await connected(server)));
+    await eventually(() => heard.text() === 'onetwo');
+    expect(heard.events).toEqual(['one', 'two']);
+  });
+
   // This server names every channel 7, as sshd names each one when no other is open.
   test.each([{}, { channels: false }, { reads: false }, { channels: false, reads: false, windows: false }])(
     'what comes after our CLOSE widens no window: the number may be that of a new channel by then (without %j)',

@@ -3,7 +3,7 @@ import type { Handlers, Protocol } from './protocol.ts';
 
 /**
  * Holds the server to what it may send on a channel: no more than the window that it was given (RFC 4254 section 5.2), and nothing after its EOF (5.3);
- * and us to windows of channels that we have not closed. ssh2 1.17.0 queues what comes beyond a window, whatever it costs, and drops silently what
+ * and us to windows of channels that we have not closed. Data without a byte is dropped: no window bounds how much of it there may be, and a write of it waits like any other. ssh2 1.17.0 queues what comes beyond a window, whatever it costs, and drops silently what
  * comes when it is used up; OpenSSH ends the connection too, and drops what comes after EOF.
  * @returns false, with nothing changed, where this ssh2 has another inside
  */
@@ -21,7 +21,7 @@ function holdToData(channels: Manager, handlers: Handlers): void {
     const channel = channels.get(recipient);
     if (typeof channel !== 'object' || channel.incoming === undefined) return true; // ssh2 knows what to do
     if (data.length > channel.incoming.window) throw new ProtocolBreach('more data than the window has room for');
-    return channel.incoming.state === 'open';
+    return data.length > 0 && channel.incoming.state === 'open';
   };
   handlers.CHANNEL_DATA = (self, recipient, data) => {
     if (isDue(recipient, data)) CHANNEL_DATA(self, recipient, data);
