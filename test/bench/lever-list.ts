@@ -36,7 +36,6 @@ export const LEVERS: readonly Lever[] = [
   lever('split packets in one memory', 'split-packets', 'ssh/compat/split-packets.ts', ['down', 'down16']),
   lever('rests of a fast download', 'rests', 'ssh/data/read-pace.ts', ['down']),
   lever('one full read a turn', 'turns-of-reads', 'ssh/data/read-pace.ts', ['down', 'down16', 'beside down']),
-  lever('reads gathered for many', 'gathered-reads', 'ssh/data/read-loans.ts', ['down16', 'beside down']),
   lever('lent to the client, in one writev', 'lending', 'forward/splice/splice.ts', ['down', 'down16']),
   lever('windows that grow', 'windows', 'ssh/data-path.ts', ['far']),
   lever('channels without streams', 'channels', 'ssh/data-path.ts', ['first', 'rate']),

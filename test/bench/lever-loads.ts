@@ -1,7 +1,7 @@
 /** The loads that levers of the data path are measured with. */
 import { figure, throughput, type Measure } from './compare.ts';
 import { latency } from './loads.ts';
-import { connectionsPerSecond, download, firstByteUs, pingPongBesideUs, upload } from './measure.ts';
+import { connectionsPerSecond, cpuSeconds, download, firstByteUs, pingPongBesideUs, upload } from './measure.ts';
 import { mostWhilePushing } from './memory.ts';
 
 /** How much a run does. */
@@ -14,9 +14,9 @@ export interface LeverSize {
   readonly pushMs: number;
 }
 
-/** `transfer`: a rate and the CPU of both sides. `latency`: p50 and p99. `figure`: one of its own. */
+/** `transfer`: a rate and the CPU of both sides. `latency`: p50 and p99. `churn`: a rate and the CPU of the client. `figure`: one of its own. */
 export interface LeverLoad {
-  readonly kind: 'transfer' | 'latency' | 'figure';
+  readonly kind: 'transfer' | 'latency' | 'churn' | 'figure';
   readonly measure: Measure;
   readonly rounds: number;
   /** Over the delay line. */
@@ -61,12 +61,7 @@ export function leverLoads(size: LeverSize): Readonly<Record<LoadName, LeverLoad
       times(`connect to first byte, ${connections} in a row`, (port) => firstByteUs(port, connections)),
       connections,
     ),
-    rate: {
-      ...{ kind: 'figure', rounds },
-      measure: figure({ measure: 'connections a second, 50 at once', unit: '1/s', more: true }, (port) =>
-        connectionsPerSecond(port, connections, 50),
-      ),
-    },
+    rate: warm({ kind: 'churn', rounds, measure: churn('connections, 50 at once', 2 * connections) }, connections),
     'beside up': times('ping-pong beside 8 uploads', (port) => pingPongBesideUs('push', 8, port, MANY, besideSeconds)),
     'beside down': times('ping-pong beside a download', (port) =>
       pingPongBesideUs('pull', 1, port, MANY, besideSeconds),
@@ -84,6 +79,22 @@ export function leverLoads(size: LeverSize): Readonly<Record<LoadName, LeverLoad
 function warm(load: LeverLoad, connections: number): LeverLoad {
   const warmUp: Measure['warmUp'] = async ({ port }) => void (await firstByteUs(port, 2 * connections));
   return { ...load, measure: { ...load.measure, warmUp } };
+}
+
+/** Connections a second, and what each costs the client. */
+function churn(name: string, connections: number): Measure {
+  return {
+    columns: [
+      { measure: name, unit: '1/s', more: true },
+      { measure: `${name}: CPU of the client`, unit: 'µs', more: false },
+    ],
+    async once(client) {
+      const clients = await client.pids();
+      const before = cpuSeconds(clients);
+      const rate = await connectionsPerSecond(client.port, connections, 50);
+      return [rate, ((cpuSeconds(clients) - before) / connections) * 1e6];
+    },
+  };
 }
 
 function pushing(pushMs: number): Measure {

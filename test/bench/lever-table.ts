@@ -11,12 +11,15 @@ export interface LeverSeries {
 const COLUMNS: Readonly<Record<LeverLoad['kind'], readonly string[]>> = {
   transfer: ['rate', 'CPU of the client', 'CPU of the server'],
   latency: ['p50', 'p99'],
+  churn: ['rate', 'CPU of the client'],
   figure: ['figure'],
 };
 
 /** Markdown: a table for each kind of load with a row for each lever and load; then the levers without which nothing changed. */
 export function renderLevers(levers: readonly string[], found: readonly LeverSeries[], allOn: string): string {
-  const kinds = (['transfer', 'latency', 'figure'] as const).filter((kind) => found.some((one) => one.kind === kind));
+  const kinds = (['transfer', 'latency', 'churn', 'figure'] as const).filter((kind) =>
+    found.some((one) => one.kind === kind),
+  );
   const tables = kinds.map((kind) => {
     const ofKind = found.filter((one) => one.kind === kind);
     const rows = levers.flatMap((lever) => ofKind.flatMap((one) => rowOf(lever, one, allOn)));

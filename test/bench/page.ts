@@ -62,8 +62,8 @@ const SECTIONS: Readonly<Record<string, { readonly title: string; readonly about
   levers: {
     title: 'What each lever gives',
     about:
-      'What the program does to move bytes faster (docs/decisions/0006), one thing at a time replaced by what there would be without it (test/bench/without), and measured with the loads that it is for: all at once up, taking ' +
-      'turns. The ratio is to everything on, in the same run, told as a difference only where all rounds agree: “worse” says that the lever earns its place there. Not here, since there is no plain form of them to put in their place: no error made ' +
+      'What the program does to move bytes faster (docs/decisions/0006), one thing at a time replaced by what there would be without it (test/bench/without), and measured with the loads that it is for, beside everything on: two processes that have done nothing else, ' +
+      'taking turns. The ratio is to everything on, in the same run, told as a difference only where all rounds agree: “worse” says that the lever earns its place there. Not here, since there is no plain form of them to put in their place: no error made ' +
       'for nobody and no address asked for nobody in a new connection, and events that no client of the control socket wants; 0006 has their figures.',
   },
 };

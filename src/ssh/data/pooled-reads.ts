@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { OnReadOpts, Socket } from 'node:net';
 import { ReadLoans, type Borrower } from './read-loans.ts';
-import { FULL_PACKET_BYTES, ReadPace } from './read-pace.ts';
+import { ReadPace } from './read-pace.ts';
 import { READ_BYTES, type ReadMemory, type ReadPool } from './read-pool.ts';
 
 /** Says whether ssh2 keeps a part of what it was given to read. */
@@ -41,8 +41,8 @@ export function pooledReadsOf(stream: Duplex): PooledReads | undefined {
 
 /**
  * Reads a socket into memory that is used again, and emits it as 'data' like any other socket. Until `reuse` everything is
- * copied out of it. Each turn of the event loop has one full read, or a few that are gathered for many channels (ReadLoans), so that a fast
- * download leaves the others theirs, and a fast connection rests between reads (ReadPace).
+ * copied out of it. Each turn of the event loop has one full read, so that a fast download leaves the others theirs, and a fast
+ * connection rests between reads (ReadPace).
  */
 export class PooledReads {
   /** For `net.connect`. */
@@ -63,8 +63,6 @@ export class PooledReads {
   #lending = false;
   /** Of the last packet of data in this read. */
   #lastDataBytes = 0;
-  /** A packet of data in this read was not full: somebody may wait for it. */
-  #small = false;
   /** Whose that was, over all reads: told apart, never used. */
   #lastOwner: object | undefined;
   /** Somebody else than before had data in this read. */
@@ -90,7 +88,6 @@ export class PooledReads {
   /** Answers for the data of one packet: the owner does with it what the answer allows. */
   claim(data: Buffer, owner: object): Leave {
     this.#lastDataBytes = data.length;
-    this.#small ||= data.length < FULL_PACKET_BYTES;
     if (owner !== this.#lastOwner) {
       this.#shared ||= this.#lastOwner !== undefined;
       this.#lastOwner = owner;
@@ -101,7 +98,7 @@ export class PooledReads {
     return this.#lending ? 'borrow' : 'keep';
   }
 
-  /** Has it settle when this read is over, or those that are gathered with it. */
+  /** Has it settle when this read is over. */
   lendTo(borrower: Borrower): void {
     this.#loans.lend(borrower);
   }
@@ -111,7 +108,6 @@ export class PooledReads {
     this.#readBytes += bytes;
     this.#lastDataBytes = 0;
     this.#shared = false;
-    this.#small = false;
     const guard = this.#guard;
     if (guard === undefined || bytes <= SMALL_BYTES) this.#copy(Buffer.from(chunk));
     else this.#lend(chunk, guard);
@@ -177,10 +173,6 @@ export class PooledReads {
     const socket = this.#socket;
     const facts = { bytes, full: bytes === READ_BYTES, lastDataBytes: this.#lastDataBytes, shared: this.#shared };
     const pace = this.#pace.after(facts, performance.now());
-    if (pace === 'next turn' && !this.#small && this.#loans.mayGrow) {
-      setImmediate(() => this.#loans.settle());
-      return;
-    }
     this.#loans.settle();
     if (pace === 'at once') return;
     socket?.pause();
