@@ -76,7 +76,8 @@ test('mail that is asked for while the server restarts comes once it is back', {
   const backAt = performance.now();
 
   expect(await held).toMatch(/^\+OK/);
-  expect(performance.now() - backAt).toBeLessThan(2_000);
+  const dialledAt = sshd.timesOf(/^Connection from /).at(-1) ?? Infinity;
+  expect(dialledAt - backAt).toBeLessThan(2_000); // the login that follows takes what the machine takes
   const status = await cli.becomes('pop-mail', 'up');
   expect(status).toMatchObject({ reconnects: 1, lastError: null });
 });

@@ -332,11 +332,14 @@ test('with ControlPersist a master goes to the background by itself, and leaves 
   const ctl = join(cli.home.dir, 'ctl');
   const forward = ['-L', `127.0.0.1:${port}:127.0.0.1:${target.port}`, server(sshd)];
 
-  const started = await cli.run('ssh', ...withKey(sshd), '-NM', '-S', ctl, '-o', 'ControlPersist=1', ...forward);
-  const answer = await said(port, 'hello');
-  await eventually(() => !existsSync(ctl));
+  const starting = cli.run('ssh', ...withKey(sshd), '-NM', '-S', ctl, '-o', 'ControlPersist=1', ...forward);
+  const using = await eventually(() => client(port), { withinMs: 10_000 }); // from the first moment on: unused it would go
+  const started = await starting;
+  const answer = transcript(using);
+  using.end('hello');
 
-  expect([started, answer]).toEqual([{ code: 0, stdout: '', stderr: '' }, 'hello']);
+  expect([started, (await answer).text]).toEqual([{ code: 0, stdout: '', stderr: '' }, 'hello']);
+  await eventually(() => !existsSync(ctl));
 });
 
 test('a busy port is told in the words of ssh, and ends it where ExitOnForwardFailure says so', async () => {

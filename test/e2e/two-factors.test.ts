@@ -6,7 +6,7 @@ import { parseTotp, totpCode, totpStep } from '../../src/secrets/totp.ts';
 import { eventually } from '../support/eventually.ts';
 import { loginStage, type LoginStage } from '../support/login-stage.ts';
 import { Terminal } from '../support/pty.ts';
-import { makeKey } from '../support/sshd.ts';
+import { descendants, makeKey } from '../support/sshd.ts';
 import { TestAgent } from '../support/ssh-agent.ts';
 import { TUNNEL } from '../support/tunnel-cli.ts';
 
@@ -79,6 +79,10 @@ test(
     await answerAll(up);
     expect(await up.exit()).toBe(0);
 
+    const supervisor = await on.cli.supervisorPid();
+    await eventually(async () => (await descendants(supervisor)).length === 0, {
+      what: 'the end of the hooks of `up`',
+    });
     await writeFile(told, ''); // whoever was asked at `up` was told of it, too
     for (const socket of on.server.sockets) socket.destroy();
     await on.cli.becomes('vpn', 'waiting');

@@ -97,12 +97,12 @@ describe('waiting for tunnels', () => {
     await begin(statusOf('a', 'waiting'));
     let answer = (_text: string): void => undefined;
     const relay = relayQuestions(client, at.context, () => new Promise((resolve) => (answer = resolve)));
+    await openFeed(client, at.context.signal);
+    supervisor.ask('q1');
+    await eventually(() => relay.asking); // before the wait begins: a busy machine may take longer than that
     const settling = waiting(300, relay);
     let over = false;
     void settling.then(() => (over = true));
-    await subscribed();
-    supervisor.ask('q1');
-    await eventually(() => relay.asking);
     await observes(500, () => over, 'the end of the wait');
     answer('secret');
     expect((await settling).failures.map(({ facts: { exit } }) => exit)).toEqual([4]);

@@ -211,11 +211,9 @@ test('a client that only reads, and says so with an early end, is served while t
 describe('a target that refuses', () => {
   test('costs its client a prompt FIN, as with ssh, and leaves the forward alone', async () => {
     await using target = await TcpTarget.start(echo);
-    await using it = await aStartedForward(target.endpoint);
+    await using it = await aStartedForward(target.endpoint, { clock: new FakeClock() }); // prompt: no time passes
     it.carrier.refuse(refused);
-    const began = performance.now();
     expect(await transcript(await client(it.port))).toEqual({ text: '', end: 'FIN' });
-    expect(performance.now() - began).toBeLessThan(200);
     it.carrier.refuse(undefined);
     expect((await ask(it.port, 'hello')).text).toBe('hello');
   });

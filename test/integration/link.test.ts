@@ -156,7 +156,8 @@ describe('with a real server', () => {
     await sshd.start();
     const backAtMs = performance.now();
     await echoes(await held, 'back');
-    expect(performance.now() - backAtMs).toBeLessThan(2_000);
+    const dialledAtMs = sshd.timesOf(/^Connection from /).at(-1) ?? Infinity;
+    expect(dialledAtMs - backAtMs).toBeLessThan(2_000); // the login that follows takes what the machine takes
     expect(carrier.status).toMatchObject({ phase: 'up', reconnects: 1, lastError: null });
   });
 
@@ -245,7 +246,7 @@ describe('over a path with faults', () => {
     const resetAtMs = performance.now();
     path.reset();
     await eventually(() => carrier.status.reconnects === 1 || undefined, { what: 'the next link' });
-    expect(performance.now() - resetAtMs).toBeLessThan(1_000);
+    expect((path.joinedAtMs.at(-1) ?? Infinity) - resetAtMs).toBeLessThan(1_000);
   });
 
   test('a slow path that carries an upload is not declared dead', async () => {

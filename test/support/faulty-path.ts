@@ -169,7 +169,13 @@ export class FaultyPath {
 
   #watchIdle(pair: Pair): void {
     clearTimeout(pair.idle);
-    if (this.#idleMs < Infinity) pair.idle = setTimeout(() => (pair.forgotten = true), this.#idleMs);
+    if (this.#idleMs === Infinity) return;
+    const { passedBytes } = pair;
+    // This process may have stood still, and a byte that came in time may wait to be read.
+    const forget = (): void => {
+      if (pair.passedBytes === passedBytes && this.#idleMs < Infinity) pair.forgotten = true;
+    };
+    pair.idle = setTimeout(() => setImmediate(forget), this.#idleMs);
   }
 }
 

@@ -6,7 +6,7 @@ export async function leaksOf(markers: Readonly<Record<string, string>>, places:
   const texts = new Map<string, Buffer>();
   for (const [name, text] of Object.entries(places.texts)) texts.set(name, Buffer.from(text));
   for (const folder of places.folders)
-    for (const file of await filesUnder(folder)) texts.set(file, await readFile(file));
+    for (const file of await filesUnder(folder)) texts.set(file, await readIfThere(file));
   for (const [name, text] of await processes(places.processes)) texts.set(name, text);
   const found: string[] = [];
   for (const [place, text] of texts) {
@@ -35,6 +35,14 @@ function formsOf(value: string): readonly string[] {
 async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** A draft that took the place of its file meanwhile is looked at under that name. */
+async function readIfThere(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
 }
 
 async function processes(mark: string): Promise<[string, Buffer][]> {

@@ -152,8 +152,9 @@ export class TestSshd {
   async kill(): Promise<void> {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const sessions = await descendants(child.pid);
     const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGSTOP'); // it takes nobody in any more: a session that began while we look would live on
+    const sessions = await descendants(child.pid);
     child.kill('SIGKILL');
     signalAll(sessions, 'SIGKILL');
     await exited;
@@ -223,14 +224,23 @@ export async function makeKey(file: string, type: 'ed25519' | 'ecdsa' | 'rsa', p
   await run('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', 'test', '-f', file]);
 }
 
+const [FIRST_PORT, PORTS] = [20_000, 12_768];
+/** More than there are test files at a time. */
+const LANES = 32;
+const lane = Number(process.env['VITEST_POOL_ID'] ?? 0) % LANES;
+const given = new Set<number>();
+
 /**
  * A loopback port that was free a moment ago, below those that Linux gives to outgoing connections: while a server is away for a
- * while, nobody's connection takes its port.
+ * while, nobody's connection takes its port. Test files that run at the same time are given different ones, and none is given
+ * twice: a port is often bound long after it was asked for, or never.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 1; tries <= 100; tries += 1) {
-    const port = randomInt(20_000, 32_768);
-    if (await isFree(port)) return port;
+    const port = FIRST_PORT + lane + LANES * randomInt(Math.floor(PORTS / LANES));
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
   }
   throw new Error('No port was free');
 }

@@ -39,7 +39,8 @@ export class TempHome {
   }
 
   async remove(): Promise<void> {
-    await rm(this.dir, { recursive: true, force: true });
+    // A process that is about to end may write there while it is removed.
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -51,9 +51,9 @@ describe('the host field', () => {
   });
 
   test('a pattern made to be slow is decided at once', () => {
-    const startedMs = performance.now();
+    const before = process.cpuUsage();
     expect(matchesHost(`${'*a'.repeat(40)}b`, 'a'.repeat(200))).toBe(false);
-    expect(performance.now() - startedMs).toBeLessThan(500);
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(500);
   });
 
   test('the name has brackets and a port off port 22 only', () => {
