@@ -54,8 +54,8 @@ test(
   { timeout: 40_000 },
   async () => {
     const rounds = [
-      { prompt: 'Code: ', right: (answer: string) => answer === '111' },
-      { prompt: 'Code of the \u001b[2Jother device: ', right: (answer: string) => answer === '222' },
+      { prompt: 'Code: ', right: (answer: string) => answer === '314159' },
+      { prompt: 'Code of the \u001b[2Jother device: ', right: (answer: string) => answer === '271828' },
     ];
     await using on = await twoFactors(rounds);
     await using agent = await TestAgent.start(join(on.cli.home.dir, 'agent.sock'));
@@ -70,9 +70,9 @@ test(
       await screen.expect('Second \\u001b[31mfactor');
       await screen.expect(/Take the \\u0007device out\.\s+Now\./);
       await screen.expect('Code:');
-      screen.enter('111');
+      screen.enter('314159');
       await screen.expect('Code of the \\u001b[2Jother device:');
-      screen.enter('222');
+      screen.enter('271828');
       await screen.expect(/vpn +.* +up/);
     };
     await using up = terminal(on, 'up', 'vpn');
@@ -93,7 +93,7 @@ test(
     await answerAll(answer);
     expect(await answer.exit()).toBe(0);
     expect(on.server.attempts.filter((method) => method === 'keyboard-interactive')).toHaveLength(3);
-    for (const code of ['111', '222']) expect(up.text + answer.text).not.toContain(code);
+    for (const code of ['314159', '271828']) expect(up.text + answer.text).not.toContain(code);
   },
 );
 
