@@ -88,7 +88,7 @@ test('`true` logs in and leaves as ssh does: 0, or 255 with the same last words'
     both(cli, [...withKey(sshd), '-o', 'PreferredAuthentications=keyboard-interactive', server(sshd), 'true']),
     both(cli, [...options(sshd, join(cli.home.dir, 'none')), '-o', 'StrictHostKeyChecking=yes', server(sshd), 'true']),
     both(cli, ['-F', 'none', '-p', closed, '127.0.0.1', 'true']),
-    both(cli, ['-F', 'none', 'no.such.host.invalid', 'true']),
+    both(cli, ['-F', 'none', 'no..where', 'true']), // no DNS is asked, which may not answer, or one of the two alone
   ]);
 
   expect(version).toMatchObject({ code: 0, stdout: '' });

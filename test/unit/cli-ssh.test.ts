@@ -236,6 +236,10 @@ describe("failures have ssh's words", () => {
     [new TunnelError('UNREACHABLE', 'x', caused('EADDRNOTAVAIL')), 'ssh: connect to host h port 2222: failure'],
     [new TunnelError('CONNECT_REFUSED', 'x'), 'ssh: connect to host h port 2222: Connection refused'],
     [new TunnelError('NAME_UNRESOLVED', 'x'), 'ssh: Could not resolve hostname h: Name or service not known'],
+    [
+      new TunnelError('NAME_UNRESOLVED', 'x', caused('EAI_AGAIN')),
+      'ssh: Could not resolve hostname h: Temporary failure in name resolution',
+    ],
     [new TunnelError('HOST_KEY_CHANGED', 'x'), 'Host key verification failed.'],
     [refusedBy(['publickey', 'password']), 'ann@jump: Permission denied (publickey,password).'],
     [refusedBy([]), 'ann@jump: Permission denied ().'],

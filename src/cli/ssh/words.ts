@@ -26,7 +26,7 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
     case 'UNREACHABLE':
       return [why, `${connect}: ${unreachable(error)}`];
     case 'NAME_UNRESOLVED':
-      return [`ssh: Could not resolve hostname ${hops[0]?.host ?? ''}: ${unresolved(hops[0])}`];
+      return [`ssh: Could not resolve hostname ${hops[0]?.host ?? ''}: ${unresolved(error, hops[0])}`];
     case 'CONNECTION_LOST':
       return [why, `Connection to ${host} closed by remote host.`];
     case 'KEEPALIVE_TIMEOUT':
@@ -38,14 +38,19 @@ export function sshWords(error: TunnelError, hops: readonly HopPlan[]): readonly
 
 /** As strerror(3) has it; `failure` is what ssh says where it did not get so far (sshconnect.c). */
 function unreachable({ cause }: TunnelError): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  const code = codeOf(cause);
   if (code === 'EHOSTUNREACH') return 'No route to host';
   return code === 'ENETUNREACH' ? 'Network is unreachable' : 'failure';
 }
 
-/** An address of the kind that AddressFamily does not want is known, and of no use (getaddrinfo(3)). */
-function unresolved(hop: HopPlan | undefined): string {
+/** As gai_strerror(3) has it. An address of the kind that AddressFamily does not want is known, and of no use (getaddrinfo(3)). */
+function unresolved({ cause }: TunnelError, hop: HopPlan | undefined): string {
+  if (codeOf(cause) === 'EAI_AGAIN') return 'Temporary failure in name resolution';
   return isIP(hop?.host ?? '') === 0 ? 'Name or service not known' : 'Address family for hostname not supported';
+}
+
+function codeOf(cause: unknown): unknown {
+  return cause instanceof Error && 'code' in cause ? cause.code : '';
 }
 
 /** By the host of the way that refused; ssh ends its words with what that one would still take (sshconnect2.c, userauth). */
