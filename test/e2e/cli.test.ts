@@ -246,7 +246,7 @@ test('status --watch on a pipe is a line per change, under --json an object a li
 });
 
 test(
-  'status --watch says that the supervisor hangs, then that it is gone, and goes on with the next',
+  'of a supervisor that hangs status --watch and list say so, list with every profile; the watch goes on with the next',
   { timeout: 60_000 },
   async () => {
     await using on = await stage();
@@ -268,8 +268,14 @@ test(
     const pid = await cli.supervisorPid();
 
     await hang(pid);
+    const listed = Promise.all([cli.run('list'), cli.run('list', '--json')]);
     const silent = `(pid ${pid}): it does not answer`;
     await both(`${silent}. Run \`tunnel daemon restart\`.`, silent);
+    const [table, asJson] = await listed;
+    expect([table.code, asJson.code]).toEqual([1, 1]);
+    expect(table.stdout).toMatch(/^NAME +STATE.*\nt +\?/);
+    expect(table.stderr).toContain(`does not answer, though it runs (pid ${pid})`);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ error: { code: 'SUPERVISOR_UNREACHABLE', exit: 1 } });
     process.kill(pid, 'SIGKILL');
     await both('No supervisor runs; these were up: t.', '"supervisor":null');
     await cli.ok('up', 't');
