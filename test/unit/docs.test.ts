@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { VERBS } from '../../src/cli/verbs.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { readSettings } from '../../src/ssh-config/settings.ts';
 
@@ -15,6 +16,34 @@ test('docs/errors.md and the table of failures name the same codes, exits and re
     `${exit} ${retryable ? 'yes' : 'no'}`,
   ]);
   expect(documented).toEqual(Object.fromEntries(real));
+});
+
+describe('what docs/errors.md says is to be done', () => {
+  const rows = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^\| `([A-Z_]+)` +\| ([^|]+?) +\|$/gm)].map(
+    ([, code = '', remedy = '']) => [code, remedy] as const,
+  );
+
+  test('begins with the hint of the code, and leaves no hint out', () => {
+    const remedies = new Map(rows);
+    const hinted = Object.entries(FAILURES).filter(([, { hint }]) => hint !== '');
+
+    expect(hinted.filter(([code, { hint }]) => remedies.get(code)?.startsWith(hint) !== true)).toEqual([]);
+    expect(rows.filter(([code]) => !(code in FAILURES))).toEqual([]);
+    expect(new Set(remedies.keys()).size).toBe(rows.length);
+  });
+
+  test('names commands and flags that there are', () => {
+    const lines = rows.flatMap(([, remedy]) => [...remedy.matchAll(/`tunnel ([^`]+)`/g)].map(([, line = '']) => line));
+    const unknown = lines.filter((line) => {
+      const [verb = '', ...words] = line.split(' ');
+      const spec = VERBS.find(({ name }) => name === verb);
+      const flags = spec?.options.flatMap((option) => option.flags.split(/[ ,]+/)) ?? [];
+      return spec === undefined || words.some((word) => word.startsWith('--') && !flags.includes(word));
+    });
+
+    expect(lines.length).toBeGreaterThan(15);
+    expect(unknown).toEqual([]);
+  });
 });
 
 test('every folder and file that docs/architecture.md names is there, and every folder of src is named', () => {
