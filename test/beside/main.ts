@@ -3,12 +3,16 @@
  * (sudo apt-get install autossh). `--write` puts the table into docs/reliability.md.
  */
 import { markdown } from '../bench/report.ts';
+import { runOptions } from '../support/run-options.ts';
 import { writeBetweenMarks } from '../support/page-marks.ts';
 import { CASES, type Case, type Shown } from './cases.ts';
 import { Stage } from './stage.ts';
 import { TOOLS, type Tool } from './tools.ts';
 
-const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
+const { only, write } = runOptions('beside', 'some minutes', {
+  only: { kind: 'text', about: 'faults whose name has it' },
+  write: { kind: 'switch', about: 'put the table into docs/reliability.md' },
+});
 
 async function main(): Promise<void> {
   const kept = new Map(TOOLS.map(({ name }) => [name, 0]));
@@ -26,7 +30,7 @@ async function main(): Promise<void> {
   rows.push(['**kept**', '', ...TOOLS.map(({ name }) => `**${kept.get(name) ?? 0} of ${cases.length}**`)]);
   const table = markdown(['fault', 'promise', ...TOOLS.map(({ name }) => name)], rows);
   process.stdout.write(`${table}\n`);
-  if (process.argv.includes('--write')) await writeBetweenMarks('docs/reliability.md', 'beside', table);
+  if (write) await writeBetweenMarks('docs/reliability.md', 'beside', table);
 }
 
 async function show(one: Case, tool: Tool): Promise<Shown> {

@@ -2,7 +2,15 @@
  * `npm run data-path [-- --seed N] [--runs K] [--seconds S] [--without-addon]`: bytes at random through a real sshd, long. Ends with 1,
  * the counterexample and the seed that replays it where a byte was wrong, missing or stuck.
  */
-if (process.argv.includes('--without-addon')) await import('../support/without-addon.ts');
+import { runOptions } from '../support/run-options.ts';
+
+const options = runOptions('data-path', 'until one of the two is reached', {
+  seed: { kind: 'count', about: 'of the first runs; each ten have the next one' },
+  runs: { kind: 'count', about: 'at most (200)' },
+  seconds: { kind: 'count', about: 'at most (3600)' },
+  'without-addon': { kind: 'switch', about: "without ssh2's native part" },
+});
+if (options['without-addon']) await import('../support/without-addon.ts');
 const { default: fc } = await import('fast-check');
 const { bindingAvailable } = await import('../../src/ssh/compat/internals.ts');
 const { dataPathProperty } = await import('./property.ts');
@@ -11,9 +19,8 @@ const { DataPathStage } = await import('./stage.ts');
 /** Runs of one seed: the time is looked at between seeds, when nothing is under way. */
 const RUNS_A_SEED = 10;
 
-const firstSeed = Number(option('--seed') ?? Math.floor(Date.now() / 1_000));
-const mostRuns = Number(option('--runs') ?? 200);
-const mostMs = Number(option('--seconds') ?? 3_600) * 1_000;
+const { seed: firstSeed = Math.floor(Date.now() / 1_000), runs: mostRuns = 200 } = options;
+const mostMs = (options.seconds ?? 3_600) * 1_000;
 
 const stage = await DataPathStage.start();
 const startedMs = performance.now();
@@ -36,8 +43,3 @@ process.stdout.write(
 );
 await stage[Symbol.asyncDispose]();
 process.exit(); // a run that failed may have left its own behind
-
-function option(name: string): string | undefined {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? undefined : process.argv[at + 1];
-}

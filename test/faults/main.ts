@@ -3,14 +3,18 @@
  * faults from a seed, promises checked, one line a run. `--runs 0` has the slow paths alone.
  * Ends with 1 and the seed that replays where a promise broke.
  */
+import { runOptions } from '../support/run-options.ts';
 import type { ProcessFacts } from './process-facts.ts';
 import { runSchedule } from './schedule.ts';
 import { runSlowPaths, SLOW_PATHS_MS } from './slow-paths.ts';
 
-const replayed = option('--seed');
+const options = runOptions('faults', 'some minutes', {
+  seed: { kind: 'count', about: 'to replay, without the slow paths' },
+  runs: { kind: 'count', about: 'of random faults (10); 0 has the slow paths alone' },
+  faults: { kind: 'count', about: 'in each run (20)' },
+});
+const { seed: replayed, runs = 10, faults = 20 } = options;
 const firstSeed = replayed ?? Math.floor(Date.now() / 1_000);
-const runs = option('--runs') ?? 10;
-const faults = option('--faults') ?? 20;
 let failed = 0;
 let passed = 0;
 
@@ -45,10 +49,4 @@ function conclude(broken: readonly string[]): void {
 
 function show({ fileDescriptors, residentMiB, wakeUps }: ProcessFacts): string {
   return `${fileDescriptors} files, ${Math.round(residentMiB)} MiB, ${wakeUps} wake-ups a second`;
-}
-
-function option(name: string): number | undefined {
-  const at = process.argv.indexOf(name);
-  const value = at < 0 ? NaN : Number(process.argv[at + 1]);
-  return Number.isInteger(value) ? value : undefined;
 }

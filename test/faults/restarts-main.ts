@@ -1,10 +1,13 @@
 /**
- * `npm run faults:restarts [-- N]`: replaces the supervisor N times (50) under load and prints how the clients fared. Ends
+ * `npm run faults:restarts [-- --times=N]`: replaces the supervisor N times (50) under load and prints how the clients fared. Ends
  * with 1 where one of them was refused or cut.
  */
+import { runOptions } from '../support/run-options.ts';
 import { runRestarts } from './restarts.ts';
 
-const count = Number(process.argv[2] ?? 50);
+const { times: count = 50 } = runOptions('faults:restarts', 'some minutes', {
+  times: { kind: 'count', about: 'that the supervisor is replaced (50)' },
+});
 const found = await runRestarts(count, () => void process.stderr.write('.'));
 process.stderr.write('\n');
 let failed = !found.openLivedOn || !found.remoteServes || !found.datagramsPass || found.pids.length !== 1;

@@ -3,14 +3,18 @@
  * and the seed that replays it where a property does not hold.
  */
 import fc from 'fast-check';
+import { runOptions } from '../support/run-options.ts';
 import { PARSERS } from './parsers.ts';
 
-const seed = Number(option('--seed') ?? Math.floor(Date.now() / 1_000));
-const numRuns = Number(option('--runs') ?? 100_000);
-const only = option('--only');
+const options = runOptions('fuzz', 'ten minutes for each parser at most', {
+  seed: { kind: 'count', about: 'of the inputs' },
+  runs: { kind: 'count', about: 'of each parser (100000)' },
+  only: { kind: 'names', about: 'of', of: PARSERS.map(({ name }) => name) },
+});
+const { seed = Math.floor(Date.now() / 1_000), runs: numRuns = 100_000, only } = options;
 let failed = 0;
 
-for (const { name, property } of PARSERS.filter((parser) => only === undefined || parser.name === only)) {
+for (const { name, property } of PARSERS.filter((parser) => only?.includes(parser.name) ?? true)) {
   const startedMs = performance.now();
   const found = await fc.check(property, { seed, numRuns, interruptAfterTimeLimit: 600_000 });
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
@@ -26,8 +30,3 @@ for (const { name, property } of PARSERS.filter((parser) => only === undefined |
 process.stdout.write(`\n${failed} failed\n`);
 if (failed > 0) process.stdout.write(`Replay with: npm run fuzz -- --seed ${seed} --runs ${numRuns} --only NAME\n`);
 process.exitCode = failed > 0 ? 1 : 0;
-
-function option(name: string): string | undefined {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? undefined : process.argv[at + 1];
-}

@@ -3,18 +3,9 @@
  * descriptors and answers in figures. `--write` puts them into docs/reliability.md. Ends with 1 where a promise broke.
  */
 import { markdown } from '../bench/report.ts';
+import { runOptions } from '../support/run-options.ts';
 import { textBetweenMarks, writeBetweenMarks } from '../support/page-marks.ts';
 import { manyConnections, manyProfiles, shortConnections, soak, type Finding, type Size } from './loads.ts';
-
-const quick = process.argv.includes('--quick');
-const only = process.argv
-  .find((word) => word.startsWith('--only='))
-  ?.slice('--only='.length)
-  .split(',');
-
-const SIZE: Size = quick
-  ? { idle: 1_000, active: 100, profiles: 40, short: 20_000, soakMs: 60_000 }
-  : { idle: 10_000, active: 1_000, profiles: 200, short: 1_000_000, soakMs: 20 * 60_000 };
 
 const LOADS: Readonly<Record<string, (size: Size) => Promise<Finding>>> = {
   idle: manyConnections,
@@ -22,6 +13,15 @@ const LOADS: Readonly<Record<string, (size: Size) => Promise<Finding>>> = {
   profiles: manyProfiles,
   soak,
 };
+
+const { quick, write, only } = runOptions('soak', 'half an hour', {
+  quick: { kind: 'switch', about: 'less of each load' },
+  write: { kind: 'switch', about: 'put the findings into docs/reliability.md' },
+  only: { kind: 'names', about: 'of', of: Object.keys(LOADS) },
+});
+const SIZE: Size = quick
+  ? { idle: 1_000, active: 100, profiles: 40, short: 20_000, soakMs: 60_000 }
+  : { idle: 10_000, active: 1_000, profiles: 200, short: 1_000_000, soakMs: 20 * 60_000 };
 
 const PAGE = 'docs/reliability.md';
 const HEADS = ['load', 'found'];
@@ -34,8 +34,7 @@ for (const [name, load] of Object.entries(LOADS)) {
   if (!kept) process.exitCode = 1;
 }
 process.stdout.write(`${markdown(HEADS, rows)}\n`);
-if (process.argv.includes('--write'))
-  await writeBetweenMarks(PAGE, 'soak', markdown(HEADS, [...(await others()), ...rows]));
+if (write) await writeBetweenMarks(PAGE, 'soak', markdown(HEADS, [...(await others()), ...rows]));
 
 /** What could not be carried through is a finding too, and the other loads are still tried. */
 function brokenOff(load: string, thrown: unknown): Finding {
