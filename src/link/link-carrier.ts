@@ -207,8 +207,9 @@ export class LinkCarrier implements ManagedCarrier {
     this.#leaving.follow(link);
     this.#extras.follow(link);
     if (link === this.#successor) this.#followSuccessor(link);
-    if (link === this.#link) this.#followLink();
-    else if (!this.#extras.up.includes(link)) return;
+    const isExtra = this.#extras.up.includes(link);
+    if (link === this.#link || (isExtra && this.#served === null)) this.#followLink();
+    else if (!isExtra) return;
     this.#tell();
   }
 

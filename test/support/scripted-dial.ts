@@ -7,7 +7,8 @@ export const LOST = new TunnelError('CONNECTION_LOST', 'Cannot keep the connecti
 export const REFUSED = new TunnelError('CONNECT_REFUSED', 'Cannot connect to 127.0.0.1:22: refused');
 export const LOGIN_REFUSED = new TunnelError('LOGIN_REFUSED', 'Cannot log in as alice: refused');
 
-type Outcome = 'up' | 'hang' | TunnelError;
+/** A promise is waited for, then it comes up. */
+type Outcome = 'up' | 'hang' | Promise<void> | TunnelError;
 
 /**
  * A dial whose outcomes a test writes beforehand: for the link's own rules in time, where a real server could only be slower.
@@ -58,6 +59,7 @@ export class ScriptedDial {
       });
     }
     if (outcome instanceof TunnelError) throw outcome;
+    if (outcome instanceof Promise) await outcome;
     request.onPhase('authenticating');
     const transport = new ScriptedTransport(this.#clock, 40_000 + 100 * this.transports.length);
     this.transports.push(transport);

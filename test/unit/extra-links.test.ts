@@ -6,8 +6,8 @@ import type { Channel } from '../../src/link/transport.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { TunnelError } from '../../src/model/failure.ts';
 import type { Plan } from '../../src/model/plan.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { LOGIN_REFUSED, ScriptedDial, type ScriptedTransport } from '../support/scripted-dial.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { LOGIN_REFUSED, LOST, ScriptedDial, type ScriptedTransport } from '../support/scripted-dial.ts';
 import { aTunnelPlan } from '../support/supervisor-parts.ts';
 
 const TARGET: Endpoint = { kind: 'tcp', host: 'pop.example.org', port: 110 };
@@ -135,6 +135,26 @@ test('the loss of the first connection leaves the tunnel up over the next one', 
   await open(carrier);
   expect([carrier.status.phase, carrier.up, at(1).ended, load()]).toEqual(['up', true, null, [2, 2]]);
   expect([heard, at(1).listening.size]).toEqual([['listening', 'lost', 'listening'], 1]);
+});
+
+test('a further connection that comes up while the first one is lost takes its place at once', async () => {
+  const carrier = await upWith(2);
+  let comeUp = (): void => undefined;
+  dial.then(new Promise<void>((resolve) => (comeUp = resolve)), ...Array.from({ length: 9 }, () => LOST));
+  await open(carrier);
+  await open(carrier);
+  await clock.advance(1_000); // logins come no closer
+  at(0).lose();
+  const opened = open(carrier);
+  await clock.advance(5_000);
+  const dialled = dial.requests.length;
+  expect(carrier.status.phase).toBe('retrying');
+  comeUp();
+  await settle();
+  expect(carrier.status.phase).toBe('up');
+  await opened;
+  await clock.advance(20_000);
+  expect([dial.requests.length, load()]).toEqual([dialled, [2, 1]]);
 });
 
 test.each([NEEDS_PERSON, LOGIN_REFUSED])(
