@@ -8,7 +8,8 @@ import { TunnelError } from '../model/failure.ts';
 import type { HopPlan, SecretSource } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SecretName } from '../secrets/store.ts';
-import type { Ssh2Channel } from './compat/raw-channel.ts';
+import { boundQueues } from './compat/channel-memory.ts';
+import { QUEUE_BYTES, type Ssh2Channel } from './compat/raw-channel.ts';
 import { DataPath, type Levers } from './data-path.ts';
 import { Deadline } from './deadline.ts';
 import { dialSocket } from './dial-socket.ts';
@@ -302,6 +303,7 @@ function jump(before: HopConnection, hop: HopPlan, name: string, signal: AbortSi
           if (error !== undefined)
             return reject(jumpFailure(openFailure(target, before.name, error), name, before.name));
           if (signal.aborted) return channel.destroy();
+          boundQueues(channel, QUEUE_BYTES); // or the uplink would see no queue before ssh2's 2 MiB
           resolve(channel);
         },
       );

@@ -370,6 +370,34 @@ describe('flow', () => {
   });
 });
 
+describe('behind a jump host', () => {
+  test('a stalled path takes what the window to the next hop allows, and little more', async () => {
+    const own = await startSshd();
+    onTestFinished(() => own.stop());
+    const to = await target((socket) => void socket.resume());
+    const transport = await aDial()(aRequest([sshdHop(own), sshdHop(sshd)]).request);
+    onTestFinished(() => transport.close());
+    const channels = await Promise.all(Array.from({ length: 4 }, () => open(transport, to)));
+    const heard = channels.map((channel) => listenTo(channel));
+    await own.freeze();
+    const held = new Set<Channel>();
+    let accepted = 0;
+    for (let round = 0; held.size < channels.length && round < 400; round += 1) {
+      for (const channel of channels) {
+        if (held.has(channel)) continue;
+        if (!channel.write(Buffer.alloc(65_536))) held.add(channel);
+        accepted += 65_536;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(held.size).toBe(4);
+    expect(accepted).toBeLessThan(3_500_000); // the window's 2 MiB, 256 KiB of ours, and a chunk each
+
+    await own.thaw();
+    await eventually(() => heard.every((one) => one.events.includes('<drain>')), { what: 'every channel to go on' });
+  });
+});
+
 describe('forwards of the server', () => {
   test('a port is chosen, connections come through with their origin, and cancelling ends it', async () => {
     const transport = await connected(1);
