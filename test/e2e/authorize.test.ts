@@ -313,7 +313,7 @@ describe('authorize --key', () => {
     await using cli = await tunnelCli();
     await cli.home.profile('mail', MAIL);
     const hidden = join(cli.home.dir, 'hidden');
-    const args = ['-q', '-t', 'rsa', '-m', 'PEM', '-N', 'secret', '-f', hidden];
+    const args = ['-q', '-t', 'rsa', '-b', '2048', '-m', 'PEM', '-N', 'secret', '-f', hidden];
     await promisify(execFile)('ssh-keygen', args);
     await rm(`${hidden}.pub`);
 

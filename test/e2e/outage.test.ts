@@ -164,7 +164,7 @@ test(
     const next = await ask(on.port, 'now');
 
     expect(['', 'cut']).toContain(answer);
-    expect(tookMs).toBeLessThan(500);
+    expect(tookMs).toBeLessThan(5_000); // by the server's word, and not by the 15 s of a channel without one
     expect(next).toBe('now');
     expect(back.accepted).toBe(1);
     expect(await on.cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });

@@ -219,9 +219,10 @@ export class TestSshd {
   }
 }
 
-/** Makes a key pair as `ssh-keygen` does, with a passphrase where one is given. */
+/** Makes a key pair as `ssh-keygen` does, with a passphrase where one is given. Of RSA a short one: how long the search for a longer one takes is luck. */
 export async function makeKey(file: string, type: 'ed25519' | 'ecdsa' | 'rsa', passphrase = ''): Promise<void> {
-  await run('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', 'test', '-f', file]);
+  const bits = type === 'rsa' ? ['-b', '2048'] : [];
+  await run('ssh-keygen', ['-q', '-t', type, ...bits, '-N', passphrase, '-C', 'test', '-f', file]);
 }
 
 const [FIRST_PORT, PORTS] = [20_000, 12_768];
