@@ -42,15 +42,17 @@ export function lastErrorOf(state: LinkState): TunnelError | null {
   }
 }
 
-/** The status at this moment; `nextRetryAtMs` turns from the clock that never jumps into the date. */
+/** The status at this moment; times of the clock that never jumps become dates. */
 export function carrierStatus(link: SshLink, timesUp: number, clock: Clock): CarrierStatus {
-  const { state, nextDialAtMs } = link;
+  const { state, nextDialAtMs, silentSinceMs } = link;
+  const wallOf = (atMs: number): number => Math.round(clock.wallMs() + atMs - clock.nowMs());
   return {
     phase: phaseOf(state),
     latencyMs: link.latencyMs,
     reconnects: Math.max(0, timesUp - 1),
     lastError: lastErrorOf(state),
-    nextRetryAtMs: nextDialAtMs === null ? null : Math.round(clock.wallMs() + nextDialAtMs - clock.nowMs()),
+    nextRetryAtMs: nextDialAtMs === null ? null : wallOf(nextDialAtMs),
+    ...(silentSinceMs === null ? {} : { silentSinceMs: wallOf(silentSinceMs) }),
     facts: link.connection?.transport.facts ?? null,
   };
 }

@@ -56,6 +56,8 @@ export interface CarrierStatus {
   readonly phase: 'idle' | 'connecting' | 'up' | 'retrying' | 'waiting' | 'failed';
   /** Round trip of the last keepalive. */
   readonly latencyMs: number | null;
+  /** Wall clock since which nothing has come from the server, though it was asked; missing where it answers. */
+  readonly silentSinceMs?: number;
   /** Links that came up after the first. */
   readonly reconnects: number;
   /** Why it is not up; null once up. */

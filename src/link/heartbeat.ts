@@ -6,6 +6,8 @@ import type { Transport } from './transport.ts';
 export interface HeartbeatWatch {
   /** A keepalive was answered after so long. */
   answered(roundTripMs: number): void;
+  /** Nothing has come since then, though it was asked for an interval; null once something has. */
+  quiet(sinceMs: number | null): void;
   /** Nothing came for too long. Called once, the last thing that happens. */
   silent(silentMs: number): void;
 }
@@ -57,7 +59,7 @@ export class Heartbeat {
   }
 
   #take({ liveness, verdict }: Look): void {
-    if (liveness.seenBytes > this.#liveness.seenBytes) this.#lastSeenMs = this.#clock.nowMs();
+    if (liveness.seenBytes > this.#liveness.seenBytes) this.#heard();
     this.#liveness = liveness;
     if (verdict === 'dead') {
       this.stop();
@@ -65,7 +67,14 @@ export class Heartbeat {
       return;
     }
     this.#arm();
-    if (verdict === 'ping') this.#ping();
+    if (verdict !== 'ping') return;
+    this.#ping();
+    if (liveness.unanswered > 1) this.#watch.quiet(this.#lastSeenMs); // the ping before this one had an interval
+  }
+
+  #heard(): void {
+    this.#lastSeenMs = this.#clock.nowMs();
+    if (this.#liveness.unanswered > 1) this.#watch.quiet(null);
   }
 
   #arm(): void {
@@ -80,6 +89,7 @@ export class Heartbeat {
     this.#transport.ping().then(
       (roundTripMs) => {
         if (this.#stopped) return;
+        this.#heard();
         this.#liveness = answered(this.#liveness, sentMs);
         this.#arm();
         this.#watch.answered(roundTripMs);

@@ -12,7 +12,8 @@ const GOODBYE_MS = 3_000;
 
 /**
  * One SSH connection over its reconnects: runs what `machine.ts` decides, and owns the dial, the transport and the timers.
- * `onChange` follows each change of state and each measured round trip. It ends with `stop`, seen by `state` being closed.
+ * `onChange` follows each change of state, each measured round trip, and the server's silence. It ends with `stop`, seen by
+ * `state` being closed.
  */
 export class SshLink {
   readonly plan: LinkPlan;
@@ -25,6 +26,7 @@ export class SshLink {
   #connection: Connection | null = null;
   #heartbeat: Heartbeat | null = null;
   #latencyMs: number | null = null;
+  #silentSinceMs: number | null = null;
   #turnAtMs: number | null = null;
   #cancelDelay: () => void = () => undefined;
   #cancelGoodbye: () => void = () => undefined;
@@ -47,6 +49,11 @@ export class SshLink {
   /** Round trip of the last answered keepalive of this connection. */
   get latencyMs(): number | null {
     return this.connection === null ? null : this.#latencyMs;
+  }
+
+  /** Monotonic time since which nothing has come on this connection, though the server was asked; null where it answers. */
+  get silentSinceMs(): number | null {
+    return this.connection === null ? null : this.#silentSinceMs;
   }
 
   /** Monotonic time of the next dial, while one is scheduled. */
@@ -166,6 +173,7 @@ export class SshLink {
     const connection = new Connection(transport);
     this.#connection = connection;
     this.#latencyMs = null;
+    this.#silentSinceMs = null;
     // Called off in the very moment in which it came up: it is closed as if it had been up.
     if (signal.aborted) this.#sayGoodbye(transport);
     else this.#send({ name: 'authenticated' });
@@ -187,6 +195,11 @@ export class SshLink {
     this.#heartbeat = new Heartbeat(connection.transport, this.plan.keepalive, this.#deps.clock, {
       answered: (roundTripMs) => {
         this.#latencyMs = roundTripMs;
+        this.#onChange();
+      },
+      quiet: (sinceMs) => {
+        if (sinceMs === this.#silentSinceMs) return;
+        this.#silentSinceMs = sinceMs;
         this.#onChange();
       },
       silent: (silentMs) => connection.transport.destroy(this.#silence(silentMs)),

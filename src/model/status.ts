@@ -27,6 +27,11 @@ export interface TunnelStatus {
   /** The SSH server as the person wrote it; null for a profile of relays alone. */
   readonly via: string | null;
   readonly latencyMs: number | null;
+  /**
+   * Since when nothing has come from the SSH server, though it was asked for a keepalive's interval: it may be gone, and `latencyMs` is of
+   * before. Absent where it answers.
+   */
+  readonly silentSince?: string;
   readonly reconnects: number;
   readonly lastError: ErrorStatus | null;
   readonly nextRetryAt: string | null;

@@ -35,6 +35,9 @@ export function tunnelStatus(parts: StatusParts): Omit<TunnelStatus, 'since'> {
     state,
     via: plan.hops.at(-1)?.label ?? null,
     latencyMs: state === 'up' ? tenths(carrier?.latencyMs ?? null) : null,
+    ...(state === 'up' && carrier?.silentSinceMs !== undefined
+      ? { silentSince: new Date(carrier.silentSinceMs).toISOString() }
+      : {}),
     reconnects: carrier?.reconnects ?? 0,
     lastError: running && state !== 'up' ? said(facts.failure ?? carrier?.lastError ?? forwardError) : null,
     nextRetryAt: waits ? new Date(carrier.nextRetryAtMs ?? 0).toISOString() : null,

@@ -149,6 +149,16 @@ describe('the table of status', () => {
     ]);
   });
 
+  test('a server that is silent is told, and what it answered within before is not', () => {
+    const silent = tunnel({ latencyMs: 2, silentSince: '2026-08-14T09:59:30.000Z' });
+
+    const told = lines([silent], true).join('\n');
+
+    expect(told).toMatch(/pop-mail +up, silent /);
+    expect(told).toContain('  nothing has come from alice@pop.example.org for 30s');
+    expect(told).not.toContain('answers within');
+  });
+
   test('trouble stands beneath its row with what to do and when it is tried again', () => {
     const retrying = tunnel({
       state: 'retrying',

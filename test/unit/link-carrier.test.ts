@@ -198,6 +198,28 @@ describe('silence', () => {
     expect([carrier.status.phase, dial.atMs]).toEqual(['up', [0, 60_000]]);
   });
 
+  test('is told once an interval has passed without an answer, until there is one', async () => {
+    const carrier = await anUpCarrier();
+    const upMs = clock.wallMs();
+    let changes = 0;
+    carrier.subscribe(() => (changes += 1));
+    dial.last.silent = true;
+    await clock.advance(29_999);
+    expect([carrier.status.silentSinceMs, changes]).toEqual([undefined, 0]);
+    await clock.advance(1);
+    expect([carrier.status.silentSinceMs, carrier.up, changes]).toEqual([upMs + 15_000, true, 1]); // when what came last was counted
+    dial.last.silent = false;
+    await clock.advance(15_000);
+    expect([carrier.status.silentSinceMs, carrier.up]).toEqual([undefined, true]);
+  });
+
+  test('is not said of the link that comes after it', async () => {
+    const carrier = await anUpCarrier();
+    dial.last.silent = true;
+    await clock.advance(60_000);
+    expect([carrier.status.phase, carrier.status.silentSinceMs]).toEqual(['up', undefined]);
+  });
+
   test('after a wake is seen within 5 s', async () => {
     const carrier = await anUpCarrier();
     await clock.advance(60_000);

@@ -55,7 +55,8 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
   const [first, ...others] = row.forwards.map((forward) => forwardCells(row, forward, { nowMs, verbose }, theme));
   const failing = row.forwards.some(({ health }) => health === 'failing');
   const unmapped = row.forwards.some(mapFails);
-  const troubles = [...(failing ? ['failing'] : []), ...(unmapped ? ['not mapped'] : [])];
+  const silent = row.silentSince !== undefined;
+  const troubles = [silent ? 'silent' : '', failing ? 'failing' : '', unmapped ? 'not mapped' : ''].filter(Boolean);
   const state: Cell =
     troubles.length > 0
       ? { text: [row.state, ...troubles].join(', '), paint: theme.bad }
@@ -69,6 +70,7 @@ function tunnelRows(row: StatusRow, { nowMs, verbose }: StatusView, theme: Theme
     [...lead, { text: since }, ...(first ?? [])],
     ...others.map((cells) => [{ text: '' }, { text: '' }, { text: '' }, ...cells]),
     ...leavingLines(row),
+    ...silenceLines(row, nowMs, theme),
     ...(verbose ? factLines(row, theme) : []),
     ...doorLines(row, theme),
     ...(row.link?.warnings ?? []).map((warning) => theme.warn(`  ${cleanLine(warning)}`)),
@@ -107,6 +109,12 @@ function leavingLines({ leavingConnections = 0 }: StatusRow): string[] {
   return [`  ${open} of forwards that a reload took away or changed`];
 }
 
+/** The link may be gone, and counts as up until its keepalive has given it up. */
+function silenceLines({ silentSince, via }: StatusRow, nowMs: number, theme: Theme): string[] {
+  if (silentSince === undefined) return [];
+  return [theme.warn(`  nothing has come from ${cleanLine(via ?? 'the server')} for ${ageText(silentSince, nowMs)}`)];
+}
+
 /** When a forward that nobody uses closes by itself. */
 function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): readonly string[] {
   if (idleClosesAt === undefined || idleClosesAt === null) return [];
@@ -114,10 +122,13 @@ function countdownText({ idleClosesAt }: ForwardStatus, nowMs: number): readonly
   return [`closes in ${spanText(Math.max(1_000, leftMs))}`];
 }
 
-function factLines({ via, latencyMs, reconnects, link, connections = [] }: StatusRow, theme: Theme): string[] {
+function factLines(
+  { via, latencyMs, silentSince, reconnects, link, connections = [] }: StatusRow,
+  theme: Theme,
+): string[] {
   const facts = [
     ...(via === null ? [] : [`via ${cleanLine(via)}`]),
-    ...(latencyMs === null ? [] : [`answers within ${spanText(latencyMs)}`]),
+    ...(latencyMs === null || silentSince !== undefined ? [] : [`answers within ${spanText(latencyMs)}`]),
     ...(reconnects === 0 ? [] : [`reconnected ${reconnects} ${reconnects === 1 ? 'time' : 'times'}`]),
   ];
   const several = connections.length === 0 ? [] : [connectionsText(connections)];
