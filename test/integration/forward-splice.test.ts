@@ -147,6 +147,16 @@ describe('a splice', () => {
     expect(await pair.ended).toBe('reset');
   });
 
+  // libuv 1.46 tells it as an end, and the connection stood for as long as the target had nothing to say.
+  test('notices a reset of the client that comes right behind its last words', async () => {
+    await using pair = await join();
+    const far = transcript(pair.far);
+    pair.near.write('last words');
+    pair.near.resetAndDestroy();
+    expect(await pair.ended).toBe('reset');
+    expect((await far).text).toBe('last words');
+  });
+
   test('passes a reset of the target on to the client', async () => {
     await using pair = await join();
     const near = transcript(pair.near);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Channel, ChannelSink } from '../../link/transport.ts';
 import type { TunnelError } from '../../model/failure.ts';
 import { awaitTurn, forgetTurn, SHARED_TURN_BYTES, TURN_BYTES, type Reading } from './read-turns.ts';
+import { lookForReset } from './hidden-reset.ts';
 import { resetOrDestroy } from './reset.ts';
 import { readWide } from './wide-reads.ts';
 
@@ -192,6 +193,7 @@ export class Splice implements ChannelSink, Reading {
   #socketEnded(): void {
     this.#socketEof = true;
     if (!this.#channelClosed) this.#channel.end();
+    if (!this.#channelEof) lookForReset(this.#socket);
   }
 
   #socketDrained(): void {
