@@ -193,7 +193,8 @@ export class Splice implements ChannelSink, Reading {
   #socketEnded(): void {
     this.#socketEof = true;
     if (!this.#channelClosed) this.#channel.end();
-    if (!this.#channelEof) lookForReset(this.#socket);
+    // Not while its last words wait: a reset would take them along, and after an end they still go.
+    if (!this.#channelEof && this.#channel.ready()) lookForReset(this.#socket);
   }
 
   #socketDrained(): void {
