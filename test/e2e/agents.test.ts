@@ -36,7 +36,7 @@ test('an agent that hangs costs five seconds and not the login: the key file ser
   await using cli = await tunnelCli();
   await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
   await profile(cli, 'mail', sshd, `, identity: [${sshd.identityFile}]`);
-  agent.freeze();
+  await agent.freeze();
 
   const up = await cli.runWith({ env: { SSH_AUTH_SOCK: agent.socket } }, 'up', 'mail');
 

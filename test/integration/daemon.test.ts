@@ -22,6 +22,7 @@ import type { StatusEvent } from '../../src/model/status.ts';
 import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
 import { CAN_HANG, hang } from '../support/hanging.ts';
+import { standingStill } from '../support/standing-still.ts';
 import { Stage } from '../support/supervisor-parts.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
 
@@ -551,6 +552,7 @@ describe('a command', () => {
     const { client: line } = await spawned();
     const pid = line.supervisor?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
+    await standingStill(pid);
     const startedAtMs = performance.now();
 
     const failure: unknown = await connectIfRunning(paths, VERSION, { withinMs: 1_500 }).catch(
@@ -664,6 +666,7 @@ describe('daemon stop', () => {
     const { client: line } = await spawned();
     const pid = line.supervisor?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
+    await standingStill(pid);
     await expect(stopSupervisor(paths, VERSION, { answersWithinMs: 100, endsWithinMs: 100 })).resolves.toBe(pid);
     await eventually(() => !isRunning(pid));
   });

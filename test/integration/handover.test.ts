@@ -15,6 +15,7 @@ import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { ask } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { Knocker } from '../support/knocker.ts';
+import { standingStill } from '../support/standing-still.ts';
 import { Stage } from '../support/supervisor-parts.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
@@ -117,7 +118,7 @@ test(
     expect(await whoServes()).toBe(second);
     await eventually(() => !isRunning(pid), { withinMs: 10_000 });
     process.kill(second ?? 0, 'SIGSTOP');
-    await eventually(async () => / T /.test(await readFile(`/proc/${second}/stat`, 'utf8'))); // a busy machine takes a moment
+    await standingStill(second ?? 0);
     const third = await replace();
     expect(await whoServes()).toBe(third);
     expect(await ask(port, 'still there')).toBe('still there');

@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ANY_PORT } from '../support/forward-fixture.ts';
 import { aRelay, deadUdpPort, UdpClient, UdpTarget, type RelayWishes } from '../support/relay-fixture.ts';
+import { standingStill } from '../support/standing-still.ts';
 
 const udp = (wishes: RelayWishes = {}): RelayWishes => ({ ...wishes, plan: { protocol: 'udp', ...wishes.plan } });
 
@@ -157,6 +158,7 @@ describe('a UDP relay', () => {
     client.send('are you there?');
     await eventually(() => client.heard.length === 1);
     target.kill('SIGSTOP');
+    await standingStill(target.pid ?? 0);
     const before = await heldMb();
 
     const datagram = 'x'.repeat(32 * 1024);

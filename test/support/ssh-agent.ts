@@ -2,6 +2,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
+import { standingStill } from './standing-still.ts';
 
 const run = promisify(execFile);
 
@@ -39,8 +40,9 @@ export class TestAgent {
   }
 
   /** Holds still, as an agent whose dialog waits somewhere unseen. */
-  freeze(): void {
+  async freeze(): Promise<void> {
     this.#child?.kill('SIGSTOP');
+    await standingStill(this.#child?.pid ?? 0);
   }
 
   thaw(): void {

@@ -6,6 +6,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
+import { standingStill } from './standing-still.ts';
 
 const run = promisify(execFile);
 
@@ -168,7 +169,10 @@ export class TestSshd {
   /** Stops the server and its sessions without a word on the wire, as a dead route does. */
   async freeze(): Promise<void> {
     const pid = this.#child?.pid;
-    if (pid !== undefined) signalAll([pid, ...(await descendants(pid))], 'SIGSTOP');
+    if (pid === undefined) return;
+    const all = [pid, ...(await descendants(pid))];
+    signalAll(all, 'SIGSTOP');
+    await Promise.all(all.map(standingStill));
   }
 
   async thaw(): Promise<void> {
