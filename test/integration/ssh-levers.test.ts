@@ -64,6 +64,27 @@ test.each([
   expect(layout?.padding).toHaveLength(16);
 });
 
+test('one that only receives has its window adjustments padded out of the pool, after each exchange of keys too', async () => {
+  await using server = await startScriptedServer();
+  const clients = await Promise.all([1, 2].map(() => readyClient(server.port, 'aes128-gcm@openssh.com')));
+  const [first, second] = clients.map((client) => Reflect.get(protocolOf(client), '_cipher') as object);
+  const nothing = (): void => undefined;
+  const protocol = {
+    ...{ _cipher: first, _kexinit: undefined, _packetRW: { write: { allocStart: 5 } } },
+    ...{ channelData: nothing, channelWindowAdjust: (_channel: number, _bytes: number): void => undefined },
+  };
+  buildInSlab(protocol, WriteBatch.over(new PassThrough(), new SlabPool()));
+
+  protocol.channelWindowAdjust(0, 1);
+  protocol._cipher = second;
+  protocol.channelWindowAdjust(0, 1);
+
+  expect([first, second].map((cipher) => cipher !== undefined && Object.hasOwn(cipher, 'allocPacket'))).toEqual([
+    true,
+    true,
+  ]);
+});
+
 test('another ssh2 is left as it is, and a person is told', () => {
   const stream = new PassThrough();
   const batch = WriteBatch.over(stream, new SlabPool());

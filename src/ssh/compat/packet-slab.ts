@@ -11,6 +11,7 @@ interface SendingProtocol {
   readonly _kexinit: unknown;
   readonly _packetRW: { readonly write: { readonly allocStart: number } };
   channelData(channel: number, data: unknown): void;
+  channelWindowAdjust(channel: number, bytes: number): void;
 }
 
 const CHANNEL_DATA = 94;
@@ -26,11 +27,17 @@ const PREFIX_BYTES = 9;
 export function buildInSlab(protocol: object, batch: WriteBatch): boolean {
   if (!isSending(protocol)) return false;
   const channelData = protocol.channelData.bind(protocol);
+  const channelWindowAdjust = protocol.channelWindowAdjust.bind(protocol);
   const layoutNow = layoutReader(protocol);
   protocol.channelData = (channel, data) => {
     const layout = Buffer.isBuffer(data) && data.length <= SLAB_BYTES / 2 ? layoutNow() : undefined;
     if (layout === undefined || !Buffer.isBuffer(data)) channelData(channel, data);
     else sendPacket(protocol, dataPacket(batch, layout, channel, data));
+  };
+  // A download sends nothing else: after an exchange of keys its many adjustments would be padded by ssh2 again.
+  protocol.channelWindowAdjust = (channel, bytes) => {
+    layoutNow();
+    channelWindowAdjust(channel, bytes);
   };
   return true;
 }
@@ -50,7 +57,7 @@ function layoutReader(protocol: SendingProtocol): () => PacketLayout | undefined
   };
 }
 
-/** The other packets of this cipher: opens, window adjustments, ends. Until its first data ssh2 pads them itself. */
+/** The other packets of this cipher: opens, window adjustments, ends. Until the first of either ssh2 pads them itself. */
 function padFromPool(cipher: unknown, layout: PacketLayout): void {
   if (typeof cipher !== 'object' || cipher === null) return;
   Reflect.set(cipher, 'allocPacket', (payloadBytes: number): Buffer => {
@@ -89,6 +96,7 @@ function isSending(protocol: object): protocol is SendingProtocol {
   const writer: unknown = typeof packets === 'object' && packets !== null ? Reflect.get(packets, 'write') : undefined;
   return (
     typeof Reflect.get(protocol, 'channelData') === 'function' &&
+    typeof Reflect.get(protocol, 'channelWindowAdjust') === 'function' &&
     '_kexinit' in protocol &&
     '_cipher' in protocol &&
     typeof writer === 'object' &&
