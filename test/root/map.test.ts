@@ -270,7 +270,7 @@ describe('`tunnel map`', () => {
       port: 80,
       internalPort: 8080,
     });
-    await eventually(() => kept.said().split('"mapped"').length > 4, { withinMs: 10_000, what: 'renewals' });
+    await eventually(() => kept.said().split('"mapped"').length > 4, { withinMs: 15_000, what: 'renewals' });
     expect(await router.fetch(80)).toBe('page');
 
     kept.end('SIGINT');

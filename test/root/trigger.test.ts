@@ -108,33 +108,43 @@ function fetchLetter(from: string): Promise<string> {
 
 const returnPortOpen = (): Promise<boolean> => space(server).listens(RETURN);
 
+async function returnPortCloses(): Promise<void> {
+  await eventually(async () => !(await returnPortOpen()), { withinMs: 10_000, what: 'the return port to close' });
+}
+
 function space(made: NetSpace | undefined): NetSpace {
   if (made === undefined) throw new Error('The machine is not there yet');
   return made;
 }
 
 test('active FTP works through a trigger, and nothing is open before and after', { timeout: 40_000 }, async () => {
-  await up('idle: 1s');
+  await up('idle: 2s');
   expect(await returnPortOpen()).toBe(false);
 
   expect(await fetchLetter(CLIENT)).toBe('Dear client,\n');
 
-  await eventually(async () => !(await returnPortOpen()), { what: 'the return port to close' });
-  const log = await tunnel('logs', 'ftp');
+  await returnPortCloses();
+  const closed = `Closed the return ports for ${CLIENT} after 2s without traffic`;
+  const log = await eventually(
+    async () => {
+      const lines = await tunnel('logs', 'ftp');
+      return lines.includes(closed) && lines;
+    },
+    { what: closed },
+  );
   expect(log).toContain(`Opened ${SERVER}:${RETURN} -> ${CLIENT}:${RETURN} for ${CLIENT}`);
-  expect(log).toContain(`Closed the return ports for ${CLIENT} after 1s without traffic`);
 });
 
 test(
   'a second client is refused while the ports lead to the first, and served after that',
   { timeout: 40_000 },
   async () => {
-    await up('idle: 1500ms');
+    await up('idle: 4s');
     await fetchLetter(CLIENT);
 
     await expect(fetchLetter(SECOND)).rejects.toThrow(/curl: \(/);
     expect(await tunnel('logs', 'ftp')).toContain(`Closed a connection from ${SECOND} to ${GATEWAY}:${CONTROL}: `);
-    await eventually(async () => !(await returnPortOpen()), { what: 'the return port to close' });
+    await returnPortCloses();
 
     expect(await fetchLetter(SECOND)).toBe('Dear client,\n');
     expect(await tunnel('logs', 'ftp')).toContain(`-> ${SECOND}:${RETURN} for ${SECOND}`);
@@ -145,7 +155,7 @@ test(
   'clients: queue lets a second client wait until the ports of the first are closed',
   { timeout: 40_000 },
   async () => {
-    await up('idle: 1s', 'clients: queue');
+    await up('idle: 2s', 'clients: queue');
 
     const letters = await Promise.all([fetchLetter(CLIENT), fetchLetter(SECOND)]);
 

@@ -65,7 +65,8 @@ async function onDisk(options: readonly string[]) {
     env: cli.home.env,
     run: cli.run.bind(cli),
     async [Symbol.asyncDispose]() {
-      await run('umount', [stateDir]);
+      // Busy for as long as a supervisor that gave up is on its way out.
+      await eventually(() => run('umount', [stateDir]), { what: 'the disk to be let go' });
       await cli[Symbol.asyncDispose]();
       await sshd.stop();
       await target.close();

@@ -76,7 +76,7 @@ export class HomeRouter {
     await writeFile(config, [...lines, ...rules, ''].join('\n'));
     this.#daemon = this.#router.start('miniupnpd', '-d', '-f', config, '-P', join(this.#dir, 'pid'));
     this.#daemon.stderr?.resume();
-    await eventually(() => this.#router.listens(5000), { what: 'miniupnpd' });
+    await eventually(() => this.#serves(all.enable_natpmp === 'yes'), { what: 'miniupnpd' });
   }
 
   /** It is gone at once, and its mappings with it. */
@@ -93,6 +93,13 @@ export class HomeRouter {
     }
   }
 
+  /** Whether it serves UPnP, and PCP with NAT-PMP: it opens its sockets one after the other. */
+  async #serves(natPmp: boolean): Promise<boolean> {
+    if (!(await this.#router.listens(5000))) return false;
+    if (!(await this.#router.listens(1900, 'udp'))) return false;
+    return !natPmp || this.#router.listens(5351, 'udp');
+  }
+
   /** How many ports it leads inside now, by the kernel's own rules. */
   async mapped(): Promise<number> {
     const rules = await this.#router.run('nft', 'list', 'chain', 'inet', 'filter', 'prerouting_miniupnpd');
@@ -101,7 +108,16 @@ export class HomeRouter {
 
   /** What a stranger gets at that port of the router; rejects where the connection fails. */
   fetch(port: number, host = OUTSIDE): Promise<string> {
-    return this.stranger.run('curl', '-q', '-sS', '--max-time', '3', `http://${host}:${port}/`);
+    return this.stranger.run(
+      'curl',
+      '-q',
+      '-sS',
+      '--connect-timeout',
+      '3',
+      '--max-time',
+      '10',
+      `http://${host}:${port}/`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

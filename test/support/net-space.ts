@@ -47,9 +47,9 @@ export class NetSpace {
     return child;
   }
 
-  /** Whether somebody listens at that TCP port. */
-  async listens(port: number): Promise<boolean> {
-    return (await this.run('ss', '-Hltn', 'sport', '=', `:${port}`)) !== '';
+  /** Whether somebody listens at that port. */
+  async listens(port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<boolean> {
+    return (await this.run('ss', protocol === 'tcp' ? '-Hltn' : '-Hlun', 'sport', '=', `:${port}`)) !== '';
   }
 
   get #pid(): number {
