@@ -8,7 +8,7 @@ import { fileError } from './file-error.ts';
 import { rewritesEnded } from './foreign-rewrite.ts';
 
 /** Each is lost only where another program rewrites the file just then. */
-const MOST_TRIES = 20;
+const MOST_TRIES = 50;
 
 /**
  * Records a key under a name (as `knownHostName` makes it), unless the file has it. With one append, so that nothing is

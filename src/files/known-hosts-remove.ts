@@ -8,7 +8,7 @@ import { errorCode, fileError } from './file-error.ts';
 import { rewritesEnded } from './foreign-rewrite.ts';
 
 /** Each fails only where another program writes to the file just then. */
-const MOST_TRIES = 20;
+const MOST_TRIES = 50;
 /** ssh opens the file, writes one line and closes it: microseconds. */
 const APPEND_TAKES_MS = 50;
 

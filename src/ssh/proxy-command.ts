@@ -4,7 +4,8 @@ import { cleanLine } from '../model/clean.ts';
 
 /** Lines of stderr passed on for one connection; a command in a loop must not flood the log. */
 const MOST_NOTES = 20;
-const EXIT_WAIT_MS = 100;
+/** The exit status comes within a few milliseconds of the end of the output, if the machine has time for it. */
+const EXIT_WAIT_MS = 500;
 
 /**
  * A connection whose two ends are a command's stdin and stdout (ssh_config(5), ProxyCommand). The line runs as ssh runs
@@ -86,13 +87,13 @@ export class ProxyCommand extends Duplex {
       this.#finished = true;
       this.push(null);
     };
-    if (this.exitReason === undefined) setTimeout(end, EXIT_WAIT_MS).unref();
+    if (this.exitReason === undefined) awaitExit(end);
     else end();
   }
 
   /** A command that has ended refuses what is written to it before its exit status is told, and that says more. */
   #broken(error: Error): void {
-    if (this.exitReason === undefined) setTimeout(() => this.destroy(error), EXIT_WAIT_MS).unref();
+    if (this.exitReason === undefined) awaitExit(() => this.destroy(error));
     else if (!this.#child.stdout.readableEnded) this.destroy(error);
   }
 
@@ -103,6 +104,11 @@ export class ProxyCommand extends Duplex {
       if (line.trim() !== '' && this.#notes++ < MOST_NOTES) onNote(cleanLine(line));
     }
   }
+}
+
+/** Calls it when the exit status had its time, and what came while this process stood still has been looked at. */
+function awaitExit(then: () => void): void {
+  setTimeout(() => setImmediate(then), EXIT_WAIT_MS).unref();
 }
 
 function launch(line: string): ChildProcessByStdio<Writable, Readable, Readable> {
