@@ -227,7 +227,7 @@ describe('a connection that the server accepted', () => {
   test('is refused when its target does not answer in time', async () => {
     await using target = await TcpTarget.start(echo);
     const clock = new FakeClock();
-    const port = await stalled('127.0.0.1', 60_000);
+    const { port } = await stalled('127.0.0.1');
     await using it = await aRemote(target, { clock, plan: { target: { kind: 'tcp', host: '127.0.0.1', port } } });
     const ended = transcript(await from(it, FIRST));
     await eventually(() => it.forward.facts.openConnections === 1);

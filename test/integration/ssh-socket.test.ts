@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { dialSocket } from '../../src/ssh/dial-socket.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, observes } from '../support/eventually.ts';
 import { ALWAYS, failureOf } from '../support/ssh-dial.ts';
 import { freePort } from '../support/sshd.ts';
 import { stalled } from '../support/stalled.ts';
@@ -24,14 +24,18 @@ const dial = (addresses: readonly string[], port: number, signal = ALWAYS) =>
   });
 
 test('an address that does not answer is passed by after 250 ms, and nothing is left of it', async () => {
-  const port = await stalled('127.0.0.2', 60_000);
+  const { port } = await stalled('127.0.0.2');
   await listener('127.0.0.3', port);
-  const startedMs = performance.now();
-  const socket = await dial(['127.0.0.2', '127.0.0.3'], port);
-  onTestFinished(() => void socket.destroy());
-  expect(socket.remoteAddress).toBe('127.0.0.3');
-  expect(performance.now() - startedMs).toBeGreaterThan(240);
-  expect(performance.now() - startedMs).toBeLessThan(1_000);
+  let shortestMs = Infinity;
+  for (let tries = 0; tries < 3 && shortestMs >= 1_000; tries += 1) {
+    const startedMs = performance.now(); // again, where a busy machine made it slow
+    const socket = await dial(['127.0.0.2', '127.0.0.3'], port);
+    onTestFinished(() => void socket.destroy());
+    shortestMs = Math.min(shortestMs, performance.now() - startedMs);
+    expect(socket.remoteAddress).toBe('127.0.0.3');
+    expect(shortestMs).toBeGreaterThan(240);
+  }
+  expect(shortestMs).toBeLessThan(1_000);
 });
 
 test('an address that refuses is passed by at once', async () => {
@@ -44,12 +48,14 @@ test('an address that refuses is passed by at once', async () => {
 });
 
 test('a slow address is not given up while no other has won, however long it takes', async () => {
-  const port = await stalled('127.0.0.2', 600);
-  const startedMs = performance.now();
-  const socket = await dial(['127.0.0.2', '127.0.0.3', '127.0.0.4'], port); // nobody listens on the others
+  const { port, release } = await stalled('127.0.0.2');
+  let ended = false;
+  const dialled = dial(['127.0.0.2', '127.0.0.3', '127.0.0.4'], port).finally(() => (ended = true)); // nobody listens on the others
+  await observes(500, () => ended, 'an end before the slow one has answered');
+  release();
+  const socket = await dialled;
   onTestFinished(() => void socket.destroy());
   expect(socket.remoteAddress).toBe('127.0.0.2');
-  expect(performance.now() - startedMs).toBeGreaterThan(500);
 });
 
 test('when all fail, each is named', async () => {
@@ -81,7 +87,7 @@ test('an address of a kind that AddressFamily does not want is not dialled', asy
 });
 
 test('being called off rejects at once and leaves no socket', async () => {
-  const port = await stalled('127.0.0.2', 60_000);
+  const { port } = await stalled('127.0.0.2');
   const abort = new AbortController();
   const dialled = dial(['127.0.0.2'], port, abort.signal);
   abort.abort(new Error('called off'));

@@ -1,10 +1,11 @@
-// A listener whose queue fills up: it accepts nothing for the first argument's milliseconds. Prints its port.
+// A listener whose queue fills up: it accepts nothing until a byte comes on stdin, and ends with stdin. Prints its port.
+import { readSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 const server = createServer((socket) => socket.end('late\r\n'));
-server.listen({ host: process.argv[3], port: 0, backlog: 1 }, () => {
+server.listen({ host: process.argv[2], port: 0, backlog: 1 }, () => {
   process.stdout.write(`${server.address().port}\n`, () => {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(process.argv[2]));
+    readSync(0, Buffer.alloc(1)); // nothing else runs here meanwhile
+    process.stdin.on('end', () => process.exit()).resume();
   });
 });
-process.stdin.on('end', () => process.exit()).resume();
