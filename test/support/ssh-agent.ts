@@ -31,7 +31,7 @@ export class TestAgent {
           () => true,
           (error: unknown) => codeOf(error) === 1,
         ),
-      { what: 'the agent' },
+      { withinMs: 15_000, what: 'the agent' },
     );
   }
 

@@ -114,13 +114,13 @@ export class TestSshd {
     });
     this.#child = child;
     let gone = false;
-    child.once('exit', () => (gone = true));
+    child.once('close', () => (gone = true)); // and not at its exit: what it said about that may come later
     await eventually(
       async () => {
         if (gone) return 'gone';
         return (await answers(this.port)) ? 'there' : undefined;
       },
-      { what: `sshd on port ${this.port}` },
+      { withinMs: 15_000, what: `sshd on port ${this.port}` },
     );
     if (gone) throw new Error(`sshd did not start: ${this.#log}`);
   }
@@ -154,10 +154,8 @@ export class TestSshd {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGSTOP'); // it takes nobody in any more: a session that began while we look would live on
-    const sessions = await descendants(child.pid);
-    child.kill('SIGKILL');
-    signalAll(sessions, 'SIGKILL');
+    const all = await this.#standStill(child.pid); // a session that began while we look would live on
+    signalAll(all, 'SIGKILL');
     await exited;
   }
 
@@ -170,9 +168,7 @@ export class TestSshd {
   async freeze(): Promise<void> {
     const pid = this.#child?.pid;
     if (pid === undefined) return;
-    const all = [pid, ...(await descendants(pid))];
-    signalAll(all, 'SIGSTOP');
-    await Promise.all(all.map(standingStill));
+    await this.#standStill(pid);
   }
 
   async thaw(): Promise<void> {
@@ -214,6 +210,17 @@ export class TestSshd {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /** Stops the listener, and every session that there is once it stands still. @returns all of them */
+  async #standStill(pid: number): Promise<readonly number[]> {
+    const all = new Set<number>();
+    for (let found = [pid]; found.length > 0; found = (await descendants(pid)).filter((one) => !all.has(one))) {
+      signalAll(found, 'SIGSTOP');
+      await Promise.all(found.map(standingStill));
+      for (const one of found) all.add(one);
+    }
+    return [...all];
   }
 
   async #writeKnownHosts(types: readonly string[]): Promise<void> {
