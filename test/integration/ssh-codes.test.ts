@@ -14,6 +14,11 @@ const SEED = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 const totp = parseTotp(SEED);
 if (totp === undefined) throw new Error('The seed is none');
 
+/** Codes of this window and of a few before it: while one login's code is under way, another one may let the clock go on. */
+function wanted(wallMs: number): readonly string[] {
+  return totp === undefined ? [] : [0, 1, 2, 3].map((back) => totpCode(totp, totpStep(totp, wallMs) - back));
+}
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tunnel-codes-'));
@@ -30,8 +35,7 @@ async function stage(prompt: string, skewMs = 0) {
       attempt.prompt([{ prompt, echo: false }], (answers) => {
         const [code = ''] = answers;
         codes.push(code);
-        const wanted = totp === undefined ? '' : totpCode(totp, totpStep(totp, clock.wallMs() + skewMs));
-        if (code === wanted || code === 'typed') attempt.accept();
+        if (wanted(clock.wallMs() + skewMs).includes(code) || code === 'typed') attempt.accept();
         else attempt.reject(['keyboard-interactive']);
       });
     },
