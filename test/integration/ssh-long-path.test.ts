@@ -61,6 +61,11 @@ class LongPath {
     this.#isLong = true;
   }
 
+  /** And a little: whoever measures anew each minute does so. */
+  passMinute(): void {
+    this.#nowMs += 61_000;
+  }
+
   /** @returns how much the server had under way at once, before it heard from us again */
   async roundTrip(): Promise<number> {
     let bytes = 0;
@@ -81,10 +86,15 @@ async function mostUnderWay(levers: Partial<Levers>, roundTrips: number): Promis
   const dial = createDial({ readSecret: () => Promise.resolve(undefined), levers });
   const transport = await dial(aRequest([sshdHop(sshd, { port: await path.listen() })]).request);
   try {
+    await transport.ping(); // whatever the server says unasked after a login has come before its answer
     path.becomeLong();
-    const ping = transport.ping();
-    await path.roundTrip();
-    expect(await ping).toBe(ROUND_TRIP_MS);
+    // The first of them is known beside what was measured before, the second instead of it.
+    for (let minute = 0; minute < 2; minute += 1) {
+      path.passMinute();
+      const ping = transport.ping();
+      await path.roundTrip();
+      expect(await ping).toBe(ROUND_TRIP_MS);
+    }
     const opening = transport.openDirect(target.endpoint, NOBODY, ALWAYS);
     let most = await path.roundTrip();
     listenTo(await opening);
@@ -99,5 +109,5 @@ async function mostUnderWay(levers: Partial<Levers>, roundTrips: number): Promis
 
 test('a long path is filled: the window grows with the round trip', { timeout: 30_000 }, async () => {
   expect(await mostUnderWay({ windows: false }, 8)).toBeLessThan(1.1 * FIXED_WINDOW_BYTES);
-  expect(await mostUnderWay({}, 30)).toBeGreaterThan(2 * FIXED_WINDOW_BYTES);
+  expect(await mostUnderWay({}, 60)).toBeGreaterThan(2 * FIXED_WINDOW_BYTES);
 });
