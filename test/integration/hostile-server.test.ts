@@ -12,7 +12,7 @@ import { aDial, ALWAYS, aRequest, failureOf, listenTo, NOBODY } from '../support
 /** Far more than anything here takes, on a busy machine too: only what is to run out is short. */
 const AMPLE = { connectMs: 20_000, loginMs: 20_000, channelMs: 20_000 };
 /** Long enough that the server has been heard by then, whatever else this machine does. */
-const LIMIT_MS = 2_000;
+const LIMIT_MS = 4_000;
 const TARGET = { kind: 'tcp', host: 'pop.example.org', port: 110 } as const;
 
 type Script = (peer: HostilePeer) => Promise<void>;
@@ -57,7 +57,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
       'before it says who it is',
       (peer) => peer.ended(),
       'CONNECT_TIMEOUT',
-      'Cannot connect to .*: it did not say who it is within 2 s',
+      'Cannot connect to .*: it did not say who it is within 4 s',
     ],
     [
       'after it said who it is',
@@ -66,7 +66,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
         await peer.ended();
       },
       'CONNECT_TIMEOUT',
-      'Cannot connect to .*: the key exchange did not end within 2 s',
+      'Cannot connect to .*: the key exchange did not end within 4 s',
     ],
     [
       'in the key exchange',
@@ -76,7 +76,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
         await peer.ended();
       },
       'CONNECT_TIMEOUT',
-      'Cannot connect to .*: the key exchange did not end within 2 s',
+      'Cannot connect to .*: the key exchange did not end within 4 s',
     ],
     [
       'before its NEWKEYS',
@@ -86,7 +86,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
         await peer.ended();
       },
       'CONNECT_TIMEOUT',
-      'Cannot connect to .*: the key exchange did not end within 2 s',
+      'Cannot connect to .*: the key exchange did not end within 4 s',
     ],
     [
       'after NEWKEYS',
@@ -97,7 +97,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
         await peer.ended();
       },
       'LOGIN_TIMEOUT',
-      'Cannot log in to .*: no answer within 2 s',
+      'Cannot log in to .*: no answer within 4 s',
     ],
     [
       'in the login',
@@ -106,7 +106,7 @@ describe('a server that is silent is given up in time, and the phase is named', 
         await peer.ended();
       },
       'LOGIN_TIMEOUT',
-      'Cannot log in to .*: no answer within 2 s',
+      'Cannot log in to .*: no answer within 4 s',
     ],
   ])('%s', async (_, script, code, words) => {
     const failure = await failureAt(script, code === 'LOGIN_TIMEOUT' ? { loginMs: LIMIT_MS } : { connectMs: LIMIT_MS });

@@ -12,6 +12,8 @@ import { startScriptedServer, type ScriptedServer } from '../support/ssh-server.
 
 const MIB = 1024 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
+/** Ciphers at work on so much take seconds on a busy machine. */
+const LONG = { withinMs: 30_000, what: 'so much to arrive' };
 
 const clients = new Set<Socket>();
 afterEach(() => {
@@ -95,47 +97,51 @@ test('a connection that follows another does not wait for an acknowledgement', a
   expect(Math.min(...tookMs.slice(1))).toBeLessThan(30); // 40 ms for each of them with it
 });
 
-test('sixteen uploads over one link get on alike', async () => {
+test('sixteen uploads over one link get on alike', { timeout: 40_000 }, async () => {
   const counting = new Counting();
   const [link] = await links(1, counting);
   if (link === undefined) throw new Error('No link');
 
   for (let index = 0; index < 16; index += 1) upload(link);
-  await eventually(() => counting.total > 64 * MIB);
+  await eventually(() => counting.total > 64 * MIB, LONG);
 
   expect(counting.received).toHaveLength(16);
   expect(Math.max(...counting.received) / Math.min(...counting.received)).toBeLessThan(2);
 });
 
-test('two uploads over two links of one supervisor get on alike', async () => {
+test('two uploads over two links of one supervisor get on alike', { timeout: 40_000 }, async () => {
   const counting = new Counting();
 
   for (const link of await links(2, counting)) upload(link);
-  await eventually(() => counting.total > 32 * MIB);
+  await eventually(() => counting.total > 32 * MIB, LONG);
 
   expect(counting.received).toHaveLength(2);
   expect(Math.max(...counting.received) / Math.min(...counting.received)).toBeLessThan(2);
 });
 
-test('a keepalive and a new connection wait behind little of 64 uploads that the server holds up', async () => {
-  const counting = new Counting();
-  const [link] = await links(1, counting);
-  if (link === undefined) throw new Error('No link');
-  const { server, transport, forward } = link;
-  for (let index = 0; index < 64; index += 1) upload(link);
-  await eventually(() => counting.total > 16 * MIB);
-  for (const socket of server.sockets) socket.pause();
-  let last = -1;
-  await eventually(() => last === (last = forward.facts.sentBytes)); // nothing more is taken from the clients
+test(
+  'a keepalive and a new connection wait behind little of 64 uploads that the server holds up',
+  { timeout: 40_000 },
+  async () => {
+    const counting = new Counting();
+    const [link] = await links(1, counting);
+    if (link === undefined) throw new Error('No link');
+    const { server, transport, forward } = link;
+    for (let index = 0; index < 64; index += 1) upload(link);
+    await eventually(() => counting.total > 16 * MIB, LONG);
+    for (const socket of server.sockets) socket.pause();
+    let last = -1;
+    await eventually(() => last === (last = forward.facts.sentBytes)); // nothing more is taken from the clients
 
-  const from = counting.total;
-  const pinged = transport.ping().then(() => counting.total - from);
-  const opened = transport.openDirect({ kind: 'tcp', host: 'there', port: 2 }, NOBODY, ALWAYS);
-  for (const socket of server.sockets) socket.resume();
-  const pingedAfter = await pinged;
-  await opened;
-  const openedAfter = (counting.openedAt.at(-1) ?? Infinity) - from;
+    const from = counting.total;
+    const pinged = transport.ping().then(() => counting.total - from);
+    const opened = transport.openDirect({ kind: 'tcp', host: 'there', port: 2 }, NOBODY, ALWAYS);
+    for (const socket of server.sockets) socket.resume();
+    const pingedAfter = await pinged;
+    await opened;
+    const openedAfter = (counting.openedAt.at(-1) ?? Infinity) - from;
 
-  // What the kernel holds of a connection, and our own queue; 64 windows are 128 MiB.
-  expect(Math.max(pingedAfter, openedAfter)).toBeLessThan(16 * MIB);
-});
+    // What the kernel holds of a connection, and our own queue; 64 windows are 128 MiB.
+    expect(Math.max(pingedAfter, openedAfter)).toBeLessThan(16 * MIB);
+  },
+);

@@ -273,7 +273,7 @@ test('an agent that never answers costs five seconds at most and not the login',
   const asked = new AgentClient(socket).keys(limit.signal);
   setTimeout(() => limit.abort(new Error('called off')), 50);
   await expect(asked).rejects.toThrow('called off');
-  expect(performance.now() - startedMs).toBeLessThan(2_000);
+  expect(performance.now() - startedMs).toBeLessThan(4_500); // its own limit is 5 s
 });
 
 test('a security key in the agent logs in: its flags and counter reach the server', async () => {

@@ -73,34 +73,38 @@ function chat(channel: Channel): () => number {
   return () => answers;
 }
 
-test('on a path that became longer an upload beside a conversation gets what the path holds again', async () => {
-  const sshd = await startSshd();
-  onTestFinished(() => sshd.stop());
-  const line = await path(sshd.port);
-  const [realNow, later] = [performance.now.bind(performance), { ms: 0 }];
-  vi.spyOn(performance, 'now').mockImplementation(() => realNow() + later.ms);
-  const transport = await aDial()(aRequest([{ ...sshdHop(sshd), port: line.port }]).request);
-  onTestFinished(() => transport.close());
-  const to = await target();
-  const [upload, talk] = [
-    await transport.openDirect(to, NOBODY, ALWAYS),
-    await transport.openDirect(to, NOBODY, ALWAYS),
-  ];
-  await transport.ping();
-  const answers = chat(talk);
-  uploadAll(upload);
-  await eventually(() => answers() > 50, { what: 'the hold to know the path' });
+test(
+  'on a path that became longer an upload beside a conversation gets what the path holds again',
+  { timeout: 60_000 },
+  async () => {
+    const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
+    const line = await path(sshd.port);
+    const [realNow, later] = [performance.now.bind(performance), { ms: 0 }];
+    vi.spyOn(performance, 'now').mockImplementation(() => realNow() + later.ms);
+    const transport = await aDial()(aRequest([{ ...sshdHop(sshd), port: line.port }]).request);
+    onTestFinished(() => transport.close());
+    const to = await target();
+    const [upload, talk] = [
+      await transport.openDirect(to, NOBODY, ALWAYS),
+      await transport.openDirect(to, NOBODY, ALWAYS),
+    ];
+    await transport.ping();
+    const answers = chat(talk);
+    uploadAll(upload);
+    await eventually(() => answers() > 50, { withinMs: 20_000, what: 'the hold to know the path' });
 
-  line.lagMs = 60;
-  for (let minute = 0; minute < 3; minute += 1) {
-    later.ms += 61_000;
-    const before = answers();
-    await eventually(() => answers() > before + 3, { what: 'the conversation to go on' });
-    for (let ping = 0; ping < 2; ping += 1) await transport.ping(); // the second is answered behind what the first one measures
-  }
-  line.mostUnderWay = 0;
-  await eventually(() => line.mostUnderWay > MIB, { what: 'a MiB under way' });
-  expect(await transport.ping()).toBeGreaterThan(100);
-  upload.abort();
-  talk.abort();
-});
+    line.lagMs = 60;
+    for (let minute = 0; minute < 3; minute += 1) {
+      later.ms += 61_000;
+      const before = answers();
+      await eventually(() => answers() > before + 3, { what: 'the conversation to go on' });
+      for (let ping = 0; ping < 2; ping += 1) await transport.ping(); // the second is answered behind what the first one measures
+    }
+    line.mostUnderWay = 0;
+    await eventually(() => line.mostUnderWay > MIB, { withinMs: 20_000, what: 'a MiB under way' });
+    expect(await transport.ping()).toBeGreaterThan(100);
+    upload.abort();
+    talk.abort();
+  },
+);
