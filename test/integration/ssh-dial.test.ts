@@ -316,7 +316,8 @@ describe('the host key', () => {
   });
 });
 
-describe('logging in with keys', () => {
+// What turns a passphrase into a key is made to take its time, and takes seconds on a busy machine.
+describe('logging in with keys', { timeout: 30_000 }, () => {
   test.each(['ed25519', 'ecdsa', 'rsa'] as const)('an %s key file does', async (type) => {
     const file = await admittedKey(`plain_${type}`, type);
     (await aDial()(aRequest([sshdHop(sshd, identity(file))]).request)).close();
@@ -383,6 +384,7 @@ describe('logging in with keys', () => {
 
   test('a person has time: no deadline runs while the passphrase is typed', async () => {
     const file = await admittedKey('slow', 'ed25519', 'geheim');
+    await run('ssh-keygen', ['-p', '-q', '-a', '1', '-P', 'geheim', '-N', 'geheim', '-f', file]); // read at once
     const { request } = aRequest(
       [sshdHop(sshd, identity(file))],
       {},

@@ -42,7 +42,7 @@ const CIPHERS = [
   '3des-cbc',
 ];
 
-describe('a key logs in as ssh-keygen wrote it', () => {
+describe('a key logs in as ssh-keygen wrote it', { timeout: 30_000 }, () => {
   const forms = TYPES.flatMap((type) =>
     FORMS.flatMap((form) => ['', PASSPHRASE].map((words) => [type, form, words] as const)),
   );
