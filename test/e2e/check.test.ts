@@ -1,11 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startPop3Server } from '../../src/demo/pop3-server.ts';
 import { refuses } from '../support/clients.ts';
 import { freePort, startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const GOOD = 'via: alice@pop.example.org\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.example.org:113\n';
 const BAD =

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ask } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { CAN_HANG, hang } from '../support/hanging.ts';
@@ -10,6 +10,9 @@ import { freePort, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 /** A real server, an echo behind it, and profile `t` that leads there. */
 async function stage() {

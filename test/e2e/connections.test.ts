@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ask, closing, echoes, talking } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
-import { startSshd } from '../support/sshd.ts';
+import { signalAll, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
@@ -11,9 +11,9 @@ async function spread(cli: TunnelCli): Promise<readonly number[]> {
   return (await cli.status('t')).connections?.map(({ channels }) => channels) ?? [];
 }
 
-/** A session's processes, the parent first: it ends with its child. */
+/** A session's processes, the parent first: it ends with its child, and may be gone before it is its turn. */
 function end(pids: readonly number[]): void {
-  for (const pid of pids.toReversed()) process.kill(pid, 'SIGKILL');
+  signalAll(pids.toReversed(), 'SIGKILL');
 }
 
 test('connections: 2 spreads clients over two logins, and either may be lost alone', { timeout: 30_000 }, async () => {
@@ -24,9 +24,10 @@ test('connections: 2 spreads clients over two logins, and either may be lost alo
   await cli.home.profile('t', `${viaSshd(sshd)}connections: 2\n${forwards}`);
   await cli.ok('up', 't');
   const port = await cli.port('t');
-  const firstPids = await sshd.pids();
 
-  const first = [await talking(port), await talking(port)];
+  const first = [await talking(port)];
+  const firstPids = await sshd.pids(); // a channel is open: these are the processes that the session keeps
+  first.push(await talking(port)); // the second login begins
   await eventually(async () => expect(await spread(cli)).toEqual([2, 0]), { withinMs: 8_000 });
   const second = [await talking(port), await talking(port)];
   expect(await spread(cli)).toEqual([2, 2]);
@@ -50,9 +51,11 @@ test('the tunnel stays up over the second connection when the first is lost', { 
   const listener = await sshd.pids();
   await cli.ok('up', 't');
   const port = await cli.port('t');
-  const firstPids = (await sshd.pids()).filter((pid) => !listener.includes(pid));
 
-  const first = [await talking(port), await talking(port)];
+  const first = [await talking(port)];
+  // A channel is open: these are the processes that the session keeps.
+  const firstPids = (await sshd.pids()).filter((pid) => !listener.includes(pid));
+  first.push(await talking(port)); // the second login begins
   await eventually(async () => expect(await spread(cli)).toEqual([2, 0]), { withinMs: 8_000 });
   const third = await talking(port);
   end(firstPids);

@@ -82,18 +82,18 @@ test('on demand: a use in the very moment of closing is served', async () => {
 }, 40_000);
 
 test('on demand: the lifetime ends even what is in use', async () => {
-  const port = await onDemand('lifetime: 2s');
+  const port = await onDemand('lifetime: 5s');
   const open = await talking(port);
 
-  await eventually(() => open.destroyed, { withinMs: 10_000, what: 'the cut' });
+  await eventually(() => open.destroyed, { withinMs: 15_000, what: 'the cut' });
 
   await cli.becomes('t', 'idle');
   await noSession();
-  await cli.logged('t', 'its lifetime of 2s is over');
+  await cli.logged('t', 'its lifetime of 5s is over');
 }, 30_000);
 
 test('on demand: with the server gone the first client is held until it is back', async () => {
-  const port = await onDemand('idle: 2s', 'reconnect: { initial: 200ms, max: 1s }\n');
+  const port = await onDemand('idle: 5m', 'reconnect: { initial: 200ms, max: 1s }\n');
   await sshd.kill();
 
   const answer = ask(port, 'patience');
@@ -115,7 +115,7 @@ test('on demand: `whileDown: refuse` serves the first use, and lets nobody wait 
   const answer = await ask(port, 'anybody?').catch(() => 'cut');
 
   expect(['', 'cut']).toContain(answer);
-  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  expect(performance.now() - startedAt).toBeLessThan(8_000); // who is held waits 15 s
 }, 30_000);
 
 test('on demand: beside a forward that is always open it is idle by itself, and the link stays', async () => {

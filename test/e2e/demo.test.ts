@@ -42,7 +42,7 @@ test('on a terminal it serves a mail client until Ctrl-C, and then leaves nothin
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });
-  const port = Number((await screen.expect(/Port +\d+/, 15_000)).replace(/\D+/, ''));
+  const port = Number((await screen.expect(/Port +\d+\s/, 15_000)).replace(/\D+/g, ''));
   await screen.expect('tunnel new');
 
   const mail = await ask(port, 'USER me\r\nPASS x\r\nSTAT\r\nQUIT\r\n');
@@ -62,7 +62,7 @@ test.each<[what: string, signals: readonly NodeJS.Signals[]]>([
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });
-  const port = Number((await screen.expect(/up +localhost:\d+/, 15_000)).replace(/\D+/, ''));
+  const port = Number((await screen.expect(/up +localhost:\d+\s/, 15_000)).replace(/\D+/g, ''));
 
   for (const signal of signals) process.kill(screen.pid, signal);
 

@@ -1,10 +1,13 @@
 import { readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { KEYS, Terminal } from '../support/pty.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const GOOD =
   'via: alice@pop.example.org # mine\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.example.org:113\n';

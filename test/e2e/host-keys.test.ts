@@ -115,6 +115,7 @@ describe('a host key', { timeout: 30_000 }, () => {
     await here.configure('StrictHostKeyChecking accept-new');
 
     const first = await here.cli.run('up', 'mail');
+    await eventually(() => here.sshd.logins === 1, { what: 'the line of the login in the log of the server' });
     await here.cli.ok('down', 'mail');
     const recorded = await lines(here.knownHosts);
     const { logins } = here.sshd;
@@ -162,6 +163,7 @@ describe('a host key', { timeout: 30_000 }, () => {
     expect([...free, ...caught, lost].map(({ code }) => code)).toEqual([0, 0, 255, 255, 255]);
     for (const { stderr } of caught) expect(stderr).toContain(`is revoked by ${file}`);
     expect(lost.stderr).toContain('cannot be read');
+    await eventually(() => here.sshd.logins >= 2, { what: 'the lines of the logins in the log of the server' });
     expect(here.sshd.logins).toBe(2);
   });
 

@@ -1,10 +1,11 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { wireString, wireUint32 } from '../../src/model/wire.ts';
 import { ask } from '../support/clients.ts';
 import { message, MSG, type HostilePeer } from '../support/hostile-peer.ts';
 import { hostileServer, type HostileServer } from '../support/hostile-server.ts';
+import { readIfThere } from '../support/leaks.ts';
 import { tunnelStage } from '../support/tunnel-stage.ts';
 
 type Script = (peer: HostilePeer) => Promise<void>;
@@ -76,7 +77,7 @@ test(
     const { stdout } = await on.cli.ok('status', '--json');
     const entries = await readdir(on.cli.home.stateDir, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-    const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+    const texts = await Promise.all(files.map(async (file) => (await readIfThere(file)).toString()));
     for (const text of [stdout, ...said, ...texts]) expect(text).not.toMatch(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
     const log = texts.filter((_, at) => files[at]?.endsWith('.jsonl')).join('');
     expect(log).toContain('says: ');

@@ -81,11 +81,11 @@ test(
 /** 100 clients come, read nothing, and vanish. @returns the supervisor's resident bytes while they were there */
 async function burst(on: { cli: TunnelCli; port: number; pid: number }): Promise<number> {
   const clients = await Promise.all(Array.from({ length: 100 }, () => openPaused(on.port)));
-  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 100);
+  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 100, { withinMs: 20_000 });
   await observes(2_000, () => false, 'nothing: the windows fill');
   const during = await residentBytes(on.pid);
   for (const socket of clients) socket.resetAndDestroy();
-  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 0);
+  await eventually(async () => (await on.cli.status('t')).forwards[0]?.openConnections === 0, { withinMs: 20_000 });
   return during;
 }
 
@@ -95,10 +95,13 @@ test('500 connections at once are all served', { timeout: 60_000 }, async () => 
   const answers = await Promise.all(Array.from({ length: 500 }, (_, index) => ask(on.port, `client ${index}`)));
 
   expect(answers).toEqual(Array.from({ length: 500 }, (_, index) => `client ${index}`));
-  const forward = await eventually(async () => {
-    const [one] = (await on.cli.status('t')).forwards;
-    return one?.openConnections === 0 ? one : undefined; // a moment after the clients have gone
-  });
+  const forward = await eventually(
+    async () => {
+      const [one] = (await on.cli.status('t')).forwards;
+      return one?.openConnections === 0 ? one : undefined; // a moment after the clients have gone
+    },
+    { withinMs: 20_000 },
+  );
   expect(forward.totalConnections).toBe(500);
 });
 

@@ -2,13 +2,16 @@ import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { leaksOf } from '../support/leaks.ts';
 import { loginStage, type LoginStage } from '../support/login-stage.ts';
 import { Terminal } from '../support/pty.ts';
 import { makeKey } from '../support/sshd.ts';
 import { TUNNEL } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const MARKERS = {
   password: 'marker-password-5Lw2',
@@ -72,7 +75,7 @@ async function session(on: LoginStage & { readonly key: string }): Promise<Recor
       await screen.expect('The same passphrase again');
       screen.enter(MARKERS['vault passphrase']);
     }
-    await screen.expect(/(Password|Passphrase|TOTP seed) of (?!the vault)/);
+    await screen.expect(/(Password|Passphrase|TOTP seed) of (?!the vault)\S{4}/);
     screen.enter(value);
     await screen.expect('Stored the');
     expect(await screen.exit()).toBe(0);

@@ -1,9 +1,12 @@
 import { copyFile, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { KEYS, Terminal } from '../support/pty.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const LINE = 'ssh -N -L 1113:pop.example.org:113 alice@pop.example.org';
 

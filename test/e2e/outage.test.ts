@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ask, closing, echoes, talking } from '../support/clients.ts';
 import { eventually, observes } from '../support/eventually.ts';
 import { faultyPath, type FaultyPath } from '../support/faulty-path.ts';
-import { startSshd, type TestSshd } from '../support/sshd.ts';
+import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
@@ -17,7 +17,7 @@ interface Stage extends AsyncDisposable {
 
 /** A tunnel `t` that is up, to an echo service, its SSH connection over a path that can be made faulty. */
 async function stage(more: string): Promise<Stage> {
-  const target = await TcpTarget.start(echo);
+  const target = await TcpTarget.start(echo, '127.0.0.1', await freePort()); // a test has it go and come back
   const sshd = await startSshd();
   const path = await faultyPath(sshd.port);
   const cli = await tunnelCli();
@@ -76,7 +76,7 @@ test(
   'a server that was dialled in the middle of an outage, and stays silent, is dialled anew before its connect limit',
   { timeout: 30_000 },
   async () => {
-    await using on = await stage('keepalive: { interval: 500ms, maxMissed: 1 }');
+    await using on = await stage('keepalive: { interval: 1s, maxMissed: 2 }');
 
     on.path.drop(); // takes connections, as a router does whose server is away, and forgets them
     await on.cli.becomes('t', 'retrying');

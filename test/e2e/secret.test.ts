@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Terminal } from '../support/pty.ts';
 import { TUNNEL, tunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 // With a keychain: test/root/secret-command.test.ts. Here there is none, as on a server or in a container.
 

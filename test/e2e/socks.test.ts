@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { curl } from '../support/curl.ts';
+import { eventually } from '../support/eventually.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
@@ -61,7 +62,7 @@ test('names are resolved by the server: one that only it knows is asked for ther
   const fetched = await curl('--socks5-hostname', on.proxy, 'http://only.the.server.knows/');
 
   expect(fetched).toMatchObject({ code: 97, body: '' });
-  expect(on.sshd.log).toContain('only.the.server.knows');
+  await eventually(() => on.sshd.log.includes('only.the.server.knows'), { what: 'the name in the log of the server' });
 });
 
 test('what the server refuses reaches the client in words of its protocol', { timeout: 30_000 }, async () => {

@@ -6,11 +6,14 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
 import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 const run = promisify(execFile);
 
@@ -54,7 +57,9 @@ function hold(cli: TunnelCli, ...args: readonly string[]): AsyncDisposable & { r
 
 async function said(where: number | string, text: string): Promise<string> {
   const socket =
-    typeof where === 'number' ? await eventually(() => client(where)) : connect({ path: where, allowHalfOpen: true });
+    typeof where === 'number'
+      ? await eventually(() => client(where), { withinMs: 10_000 })
+      : connect({ path: where, allowHalfOpen: true });
   const read = transcript(socket);
   socket.end(text);
   return (await read).text;
@@ -239,7 +244,7 @@ test('-D leads clients where they ask', async () => {
   await using _held = hold(cli, ...withKey(sshd), '-ND', `127.0.0.1:${port}`, server(sshd));
 
   const socks4 = Buffer.from([4, 1, target.port >> 8, target.port & 255, 127, 0, 0, 1, 0]);
-  const socket = await eventually(() => client(port));
+  const socket = await eventually(() => client(port), { withinMs: 10_000 });
   const read = transcript(socket);
   socket.write(socks4);
   await once(socket, 'data');
@@ -332,14 +337,14 @@ test('with ControlPersist a master goes to the background by itself, and leaves 
   const ctl = join(cli.home.dir, 'ctl');
   const forward = ['-L', `127.0.0.1:${port}:127.0.0.1:${target.port}`, server(sshd)];
 
-  const starting = cli.run('ssh', ...withKey(sshd), '-NM', '-S', ctl, '-o', 'ControlPersist=1', ...forward);
+  const starting = cli.run('ssh', ...withKey(sshd), '-NM', '-S', ctl, '-o', 'ControlPersist=4', ...forward);
   const using = await eventually(() => client(port), { withinMs: 10_000 }); // from the first moment on: unused it would go
   const started = await starting;
   const answer = transcript(using);
   using.end('hello');
 
   expect([started, (await answer).text]).toEqual([{ code: 0, stdout: '', stderr: '' }, 'hello']);
-  await eventually(() => !existsSync(ctl));
+  await eventually(() => !existsSync(ctl), { withinMs: 15_000, what: 'the master to leave' });
 });
 
 test('a busy port is told in the words of ssh, and ends it where ExitOnForwardFailure says so', async () => {
@@ -378,11 +383,14 @@ test('-f returns once it listens; its master answers us and ssh, takes forwards,
     () => 'gone',
   );
   const left = await cli.run('ssh', ...control, '-O', 'exit', 'host');
-  const after = await eventually(async () => {
-    const ran = await cli.run('ssh', ...control, '-O', 'check', 'host');
-    if (ran.code === 0) throw new Error('the master is still there');
-    return ran;
-  });
+  const after = await eventually(
+    async () => {
+      const ran = await cli.run('ssh', ...control, '-O', 'check', 'host');
+      if (ran.code === 0) throw new Error('the master is still there');
+      return ran;
+    },
+    { withinMs: 10_000 },
+  );
 
   expect(started).toEqual({ code: 0, stdout: '', stderr: '' });
   expect(checked.ours).toMatchObject({
@@ -412,7 +420,7 @@ test('--save keeps the line as a profile', async () => {
 
   const line = [...withKey(sshd), '-NL', `127.0.0.1:${port}:127.0.0.1:9`, '--save', 'kept', server(sshd)];
   await using _held = hold(cli, ...line);
-  const shown = await eventually(() => cli.ok('show', 'kept'));
+  const shown = await eventually(() => cli.ok('show', 'kept'), { withinMs: 10_000 });
   const again = await cli.run('ssh', ...line);
 
   expect(shown.stdout).toContain(`127.0.0.1:${port} -> 127.0.0.1:9`);

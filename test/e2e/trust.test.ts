@@ -2,10 +2,13 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Terminal } from '../support/pty.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
+
+// Each test starts several processes, on cores that may be busy with others.
+vi.setConfig({ testTimeout: 30_000 });
 
 async function fingerprintOf(sshd: TestSshd, type = 'ed25519'): Promise<string> {
   const { stdout } = await promisify(execFile)('ssh-keygen', ['-lf', join(sshd.dir, `host_${type}.pub`)]);

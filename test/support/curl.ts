@@ -11,7 +11,7 @@ export interface Fetched {
 /** Runs the real curl, with no proxy and no configuration but what the arguments say. */
 export function curl(...args: readonly string[]): Promise<Fetched> {
   return new Promise((resolve) => {
-    const all = ['-q', '-sS', '--max-time', '8', ...args];
+    const all = ['-q', '-sS', '--max-time', '20', ...args];
     execFile('curl', all, { env: { PATH: process.env['PATH'] ?? '' } }, (error, stdout, stderr) => {
       resolve({
         code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1,

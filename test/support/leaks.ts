@@ -38,7 +38,7 @@ async function filesUnder(folder: string): Promise<string[]> {
 }
 
 /** A draft that took the place of its file meanwhile is looked at under that name. */
-async function readIfThere(file: string): Promise<Buffer> {
+export async function readIfThere(file: string): Promise<Buffer> {
   return readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return Buffer.alloc(0);
     throw error;

@@ -6,7 +6,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
-import { standingStill } from './standing-still.ts';
+import { ended, standingStill } from './standing-still.ts';
 
 const run = promisify(execFile);
 
@@ -107,10 +107,13 @@ export class TestSshd {
     const line = [this.#binary, '-D', '-e', '-f', this.inside('sshd_config')];
     const [command = '', ...args] = this.#root === '' ? line : ['chroot', this.#root, ...line];
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let rest = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#log += text;
       const atMs = performance.now();
-      this.#lines.push(...text.split('\n').map((line) => ({ atMs, text: line })));
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? ''; // a chunk may end in the middle of a line
+      this.#lines.push(...lines.map((line) => ({ atMs, text: line })));
     });
     this.#child = child;
     let gone = false;
@@ -154,14 +157,18 @@ export class TestSshd {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
-    const all = await this.#standStill(child.pid); // a session that began while we look would live on
-    signalAll(all, 'SIGKILL');
-    await exited;
+    const sessions = await this.#standStill(child.pid); // one that began while we look would live on
+    child.kill('SIGKILL');
+    signalAll(sessions, 'SIGKILL');
+    await Promise.all([exited, ...sessions.map(ended)]);
   }
 
   /** Ends the sessions and leaves the listener: each client is cut off and may come back at once. */
   async killSessions(): Promise<void> {
-    if (this.#child?.pid !== undefined) signalAll(await descendants(this.#child.pid), 'SIGKILL');
+    if (this.#child?.pid === undefined) return;
+    const sessions = await stopped(this.#child.pid);
+    signalAll(sessions, 'SIGKILL');
+    await Promise.all(sessions.map(ended));
   }
 
   /** Stops the server and its sessions without a word on the wire, as a dead route does. */
@@ -205,22 +212,18 @@ export class TestSshd {
   async stop(): Promise<void> {
     await this.thaw();
     await this.kill();
-    await rm(this.dir, { recursive: true, force: true });
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 10 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  /** Stops the listener, and every session that there is once it stands still. @returns all of them */
+  /** Stops the listener, so that it takes nobody in any more, and then every session. @returns the sessions */
   async #standStill(pid: number): Promise<readonly number[]> {
-    const all = new Set<number>();
-    for (let found = [pid]; found.length > 0; found = (await descendants(pid)).filter((one) => !all.has(one))) {
-      signalAll(found, 'SIGSTOP');
-      await Promise.all(found.map(standingStill));
-      for (const one of found) all.add(one);
-    }
-    return [...all];
+    signalAll([pid], 'SIGSTOP');
+    await standingStill(pid);
+    return stopped(pid);
   }
 
   async #writeKnownHosts(types: readonly string[]): Promise<void> {
@@ -292,12 +295,15 @@ export async function descendants(root: number): Promise<readonly number[]> {
   return found;
 }
 
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it ended by itself
-    }
+/** The processes below this one, all standing still: one may be about to start another, which a single look would miss. */
+async function stopped(root: number): Promise<readonly number[]> {
+  let known: readonly number[] = [];
+  for (;;) {
+    const all = await descendants(root);
+    const fresh = all.filter((pid) => !known.includes(pid));
+    if (fresh.length === 0) return all;
+    signalAll(fresh, 'SIGSTOP');
+    await Promise.all(fresh.map(standingStill));
+    known = all;
   }
 }

@@ -40,7 +40,7 @@ export class TempHome {
 
   async remove(): Promise<void> {
     // A process that is about to end may write there while it is removed.
-    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 10 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

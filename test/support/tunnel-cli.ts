@@ -56,7 +56,7 @@ export class TunnelCli {
       const { stdout } = await this.ok('logs', name);
       return (typeof words === 'string' ? stdout.includes(words) : words.test(stdout)) ? stdout : undefined;
     };
-    return eventually(look, { what: `${String(words)} in the log of ${name}` });
+    return eventually(look, { withinMs: 10_000, what: `${String(words)} in the log of ${name}` });
   }
 
   async snapshot(...names: readonly string[]): Promise<StatusSnapshot> {
