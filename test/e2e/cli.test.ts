@@ -157,9 +157,9 @@ describe('up that cannot', () => {
     await using on = await stage();
     const { cli } = on;
     await on.sshd.kill();
-    const ran = await cli.run('up', 't', '--wait', '700ms');
+    const ran = await cli.run('up', 't', '--wait', '3s');
     expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code: 7, stdout: `t  ${on.route}  connecting\n` });
-    expect(ran.stderr).toContain('trying for 700ms');
+    expect(ran.stderr).toContain('trying for 3s');
     expect(ran.stderr).toContain('The tunnel stays wanted');
     expect(errorOf(await cli.run('up', 't', '--wait', '300ms', '--json')).exit).toBe(7);
     await on.sshd.start();

@@ -101,5 +101,6 @@ test('`check` asks every target of a UDP relay that says what to await', { timeo
     { step: 'answer', subject: `game: ${targets[0]}`, ok: true, found: 'pong 1' },
     { step: 'answer', subject: `game: ${targets[1]}`, ok: false, error: { code: 'SERVICE_UNHEALTHY' } },
   ]);
-  expect(well.heard).toEqual([Buffer.from('ping\xff', 'latin1')]);
+  // Asked again for each second without an answer: a busy machine may take one.
+  expect([...new Set(well.heard.map((datagram) => datagram.toString('latin1')))]).toEqual(['ping\xff']);
 });

@@ -83,7 +83,9 @@ test(
     expect(await up.exit()).toBe(0);
 
     const supervisor = await on.cli.supervisorPid();
-    await eventually(async () => (await descendants(supervisor)).length === 0, {
+    // One for each question, one after the other: between the two no process of theirs is there.
+    const hooked = async (): Promise<boolean> => (await readFile(told, 'utf8')) === 'vpn waiting\n'.repeat(2);
+    await eventually(async () => (await hooked()) && (await descendants(supervisor)).length === 0, {
       what: 'the end of the hooks of `up`',
     });
     await writeFile(told, ''); // whoever was asked at `up` was told of it, too
