@@ -116,7 +116,7 @@ test('takeover: the port leads to the one who came last', async () => {
 }, 30_000);
 
 test('queue: the second client waits until the ports of the first are closed', async () => {
-  await up('idle: 1s, clients: queue');
+  await up('idle: 4s, clients: queue');
   const line = await use(FIRST);
   const waiting = use(SECOND);
   line.end();
