@@ -307,3 +307,14 @@ async function stopped(root: number): Promise<readonly number[]> {
     known = all;
   }
 }
+
+/** Sends the signal to those of them that are still there. */
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it ended by itself
+    }
+  }
+}
