@@ -351,6 +351,8 @@ describe('a supervisor', () => {
     await line.call('down', { select: { all: true }, drainMs: 0, caller });
     line.close();
     await line.closed;
+    // A look reads files: the one that the hour above began must be over, or this time passes without any.
+    await eventually(() => (stage.clock.nextInMs ?? Infinity) <= 5_000, { what: 'the next look' });
     await stage.clock.advance(599_000);
     expect(ended).toBe(false);
     await stage.clock.advance(10_000); // the hang-up itself is noticed by the next look, within 5 s
@@ -555,12 +557,12 @@ describe('a command', () => {
     await standingStill(pid);
     const startedAtMs = performance.now();
 
-    const failure: unknown = await connectIfRunning(paths, VERSION, { withinMs: 1_500 }).catch(
+    const failure: unknown = await connectIfRunning(paths, VERSION, { withinMs: 3_000 }).catch(
       (error: unknown) => error,
     );
 
     expect(failure).toMatchObject({ code: 'SUPERVISOR_UNREACHABLE', hint: 'Run `tunnel daemon restart`.' });
-    expect(performance.now() - startedAtMs).toBeLessThan(2_900);
+    expect(performance.now() - startedAtMs).toBeLessThan(5_900); // a second try ends at 6 s
   });
 
   test('finds the supervisor without the environment that it was started in', async () => {
