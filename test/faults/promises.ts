@@ -85,7 +85,8 @@ function liesOf({ samples, probes, severed }: Facts): string[] {
   const ups = samples.filter(({ state }) => state === 'up');
   const late = severed.flatMap(({ fromMs, toMs, slept }) => {
     const limitMs = (slept ? AWAKE_MS : DETECTION_MS) + LATE_MS;
-    const last = ups.filter(({ atMs }) => atMs > fromMs + limitMs && atMs < toMs).at(-1);
+    // What was asked before the mend may be answered after it.
+    const last = ups.filter(({ atMs, endedMs }) => atMs > fromMs + limitMs && endedMs < toMs).at(-1);
     return last === undefined ? [] : [`status said up ${Math.round(last.atMs - fromMs)} ms after the link was severed`];
   });
   return [...late, ...streaksOf(probes).flatMap((streak) => lieWithin(streak, samples))];
@@ -132,7 +133,8 @@ function loginsOf({ connectedAtMs, loggedInAtMs, faults, killedAtMs }: Facts): s
   ];
 }
 
-function leftoversOf({ before, after }: Facts): string[] {
+/** What a supervisor holds and does that it did not before the faults. */
+export function leftoversOf({ before, after }: Pick<Facts, 'before' | 'after'>): string[] {
   const files = after.fileDescriptors - before.fileDescriptors;
   return [
     ...(files > 4 ? [`${files} file descriptors were not given back`] : []),

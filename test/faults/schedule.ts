@@ -4,7 +4,7 @@ import { Chance } from './chance.ts';
 import { FAULTS, type Fault } from './faults.ts';
 import { laboratory, type Laboratory } from './laboratory.ts';
 import { processFacts, type ProcessFacts } from './process-facts.ts';
-import { CALM_MS, promisesBroken, type Facts, type Span } from './promises.ts';
+import { CALM_MS, leftoversOf, promisesBroken, type Facts, type Span } from './promises.ts';
 import { Traffic, type Visit } from './traffic.ts';
 import { Watcher } from './watcher.ts';
 
@@ -24,6 +24,8 @@ export interface Findings {
 interface Standing {
   readonly fault: Fault;
   readonly fromMs: number;
+  /** When the strike was over. */
+  readonly struckMs: number;
   readonly mend: (() => Promise<void>) | undefined;
   readonly portIsBack: (() => void) | undefined;
 }
@@ -104,13 +106,14 @@ class Run {
     const fromMs = performance.now();
     if (fault.kills === true) this.killedAtMs.push(fromMs);
     const mend = await fault.strike(this.#lab, this.#chance);
-    return { fault, fromMs, mend, portIsBack };
+    return { fault, fromMs, struckMs: performance.now(), mend, portIsBack };
   }
 
-  async #end({ fault, fromMs, mend, portIsBack }: Standing, standing: readonly Standing[]): Promise<void> {
+  async #end({ fault, fromMs, struckMs, mend, portIsBack }: Standing, standing: readonly Standing[]): Promise<void> {
     const slept = standing.some((one) => one.fault.layer === 'supervisor');
-    // The strike may take its time; nothing was severed for sure before it had ended, and that is soon.
-    if (fault.severs === true) this.severed.push({ fromMs: fromMs + 500, toMs: performance.now(), slept });
+    // The strike may take its time; nothing was severed for sure before it had ended.
+    if (fault.severs === true)
+      this.severed.push({ fromMs: Math.max(fromMs + 500, struckMs), toMs: performance.now(), slept });
     await mend?.();
     if (fault.slows === true) this.slowed.push({ fromMs, toMs: performance.now() });
     if (fault.unbinds !== true) return;
@@ -124,7 +127,7 @@ class Run {
 async function settled(lab: Laboratory, before: ProcessFacts): Promise<ProcessFacts> {
   const { pid } = await lab.supervisor();
   let last = await processFacts(pid);
-  for (let look = 0; look < 4 && last.fileDescriptors > before.fileDescriptors + 4; look += 1) {
+  for (let look = 0; look < 4 && leftoversOf({ before, after: last }).length > 0; look += 1) {
     last = await processFacts(pid);
   }
   return last;

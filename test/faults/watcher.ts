@@ -3,9 +3,10 @@ import { connectControl } from '../../src/control/client.ts';
 import { ask } from '../support/clients.ts';
 import type { Laboratory } from './laboratory.ts';
 
-/** What `status` said of the tunnel, and when it was asked. */
+/** What `status` said of the tunnel, when it was asked and when the answer was here. */
 export interface Sample {
   readonly atMs: number;
+  readonly endedMs: number;
   readonly state: string;
 }
 
@@ -70,12 +71,13 @@ export class Watcher {
       const client = await connectControl(socket, 'laboratory', { withinMs: 400 });
       try {
         const { tunnels } = await client.call('status', {}, AbortSignal.timeout(400));
-        this.samples.push({ atMs, state: tunnels.find(({ name }) => name === 't')?.state ?? 'stopped' });
+        const state = tunnels.find(({ name }) => name === 't')?.state ?? 'stopped';
+        this.samples.push({ atMs, endedMs: performance.now(), state });
       } finally {
         client.close();
       }
     } catch {
-      this.samples.push({ atMs, state: 'unknown' }); // it sleeps, or was killed
+      this.samples.push({ atMs, endedMs: performance.now(), state: 'unknown' }); // it sleeps, or was killed
     }
   }
 
