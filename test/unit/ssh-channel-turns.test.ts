@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { SshChannel } from '../../src/ssh/channel.ts';
 import { LightChannel, type ChannelSide } from '../../src/ssh/compat/light-channel.ts';
 import { Lull } from '../../src/ssh/data/lull.ts';
@@ -43,6 +43,8 @@ function aConnection() {
 test.each(['write', 'lend'] as const)(
   'a key that comes by `%s` while another channel sends much goes out before the turn ends',
   (how) => {
+    vi.useFakeTimers({ toFake: ['performance'] }); // a second without a word, and the connection is the upload's again
+    onTestFinished(() => void vi.useRealTimers());
     const { open, sent } = aConnection();
     const [upload, keys] = [open().channel, open().channel];
     for (let count = 0; count < 5; count += 1) {
