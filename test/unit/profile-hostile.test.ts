@@ -83,6 +83,9 @@ describe('a hostile file gives a clean problem, soon', () => {
   });
 });
 
+/** Hundreds of texts are read: seconds on a busy machine. */
+const MANY = { timeout: 60_000 };
+
 test('a field of the prototype reaches no object', () => {
   problemsOf('__proto__: { polluted: true }\nvia: { __proto__: { polluted: true }, host: a }\n');
 
@@ -93,7 +96,7 @@ test('a byte order mark and Windows line ends are no mistake', () => {
   expect(problemsOf('\ufeffvia: pop\r\nforwards:\r\n  - 1:a:1\r\n')).toEqual([]);
 });
 
-test('whatever the text, the answer is a profile or clean problems', () => {
+test('whatever the text, the answer is a profile or clean problems', MANY, () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary' }), (text) => {
       problemsOf(text);
@@ -102,7 +105,7 @@ test('whatever the text, the answer is a profile or clean problems', () => {
   );
 });
 
-test('a profile with a piece replaced by anything gives a profile or clean problems', () => {
+test('a profile with a piece replaced by anything gives a profile or clean problems', MANY, () => {
   const piece = fc.oneof(
     fc.string({ maxLength: 12 }),
     fc.constantFrom(
@@ -142,7 +145,7 @@ test('a profile with a piece replaced by anything gives a profile or clean probl
   );
 });
 
-test('any value under any field gives a profile or clean problems', () => {
+test('any value under any field gives a profile or clean problems', MANY, () => {
   const fields = [
     'via',
     'forwards',
