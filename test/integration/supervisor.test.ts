@@ -13,6 +13,7 @@ import { TunnelSupervisor } from '../../src/supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { aForward, aHop, aTunnelPlan, heard, SeenStore } from '../support/supervisor-parts.ts';
+import { unhurriedSearch } from '../support/unhurried.ts';
 
 async function loadDial(): Promise<Dial> {
   const { createDial } = await import('../../src/ssh/dial.ts');
@@ -164,6 +165,7 @@ describe('a supervisor with its real parts, over a real sshd', () => {
   });
 
   test('a taken port leaves the other forwards serving, names its holder, and is bound once it is free', async () => {
+    unhurriedSearch();
     const port = await freePort();
     const holder = createServer();
     const taken = await listening(holder);
