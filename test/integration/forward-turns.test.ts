@@ -96,13 +96,13 @@ test('another connection does not wait for more than a turn of each upload', asy
   const order = new Order();
   const uploads = await Promise.all(['a', 'b', 'c', 'd'].map((name) => splice(name, order)));
   const quiet = await splice('quiet', order);
+  quiet.near.write('?'); // there by the time when it may be read: how long the kernel takes is not the question
   for (const { near } of uploads) fill(near);
   for (const upload of uploads) upload.start();
   await eventually(() => ['a', 'b', 'c', 'd'].every((name) => order.bytesOf(name) > 0));
 
   order.arrivals.length = 0;
   quiet.start();
-  quiet.near.write('?');
   await eventually(() => order.bytesOf('quiet') > 0);
 
   // Its byte is on its way within a few turns; without turns, each of them is 2 MiB of every upload.
@@ -199,7 +199,8 @@ test('a socket that reads wide reads less at a time while others share its conne
   near.end(Buffer.alloc(MIB));
 
   await eventually(() => sizes.reduce((sum, size) => sum + size, 0) === MIB + 1);
-  expect(sizes.slice(0, 3)).toEqual([1, 16_384, 16_384]);
+  expect(sizes[0]).toBe(1);
+  expect(Math.max(...sizes.slice(0, 3))).toBe(16_384); // one of the two may find less in the kernel
   expect(Math.max(...sizes)).toBeGreaterThan(16_384);
 });
 

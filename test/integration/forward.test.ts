@@ -7,6 +7,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { aForward, ANY_PORT, aStartedForward } from '../support/forward-fixture.ts';
 import { LocalCarrier } from '../support/local-carrier.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
+import { unhurriedSearch } from '../support/unhurried.ts';
 
 const refused = new TunnelError('TARGET_REFUSED', 'Cannot reach pop.example.org:113: Connection refused');
 
@@ -95,6 +96,7 @@ describe('a local forward', () => {
 
 describe('a local forward on a busy port', () => {
   test('names the holder, asks for no link, and comes up by itself once the port is free', async () => {
+    unhurriedSearch();
     await using target = await TcpTarget.start(echo);
     const holder = await TcpTarget.start(echo);
     const clock = new FakeClock();

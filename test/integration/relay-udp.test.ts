@@ -8,6 +8,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { ANY_PORT } from '../support/forward-fixture.ts';
 import { aRelay, deadUdpPort, UdpClient, UdpTarget, type RelayWishes } from '../support/relay-fixture.ts';
 import { standingStill } from '../support/standing-still.ts';
+import { unhurriedSearch } from '../support/unhurried.ts';
 
 const udp = (wishes: RelayWishes = {}): RelayWishes => ({ ...wishes, plan: { protocol: 'udp', ...wishes.plan } });
 
@@ -193,15 +194,15 @@ describe('a UDP relay', () => {
       await using it = await aRelay([ill.endpoint, well.endpoint], udp({ plan: { protocol: 'udp', expect: PING } }));
       using client = new UdpClient(it.port);
 
-      await eventually(() => it.forward.facts.health === 'failing' && well.heard.length === 1);
+      // A question is asked again each second until its answer has been read.
+      await eventually(() => it.forward.facts.health === 'failing' && well.heard.length > 0);
       client.send('hello');
       await eventually(() => client.heard.length === 1);
 
       expect(client.heard).toEqual(['pong']);
-      expect([ill.heard, well.heard[0]]).toEqual([
-        [Buffer.from('ping\xff', 'latin1')],
-        Buffer.from('ping\xff', 'latin1'),
-      ]);
+      const ping = Buffer.from('ping\xff', 'latin1');
+      expect(ill.heard).toEqual(ill.heard.map(() => ping));
+      expect([ill.heard[0], well.heard[0]]).toEqual([ping, ping]);
       expect(it.notes).toMatchObject([{ level: 'warn', code: 'SERVICE_UNHEALTHY' }]);
       const why = `Cannot see the expected answer at 127.0.0.1:${ill.endpoint.port}: it said "what?"`;
       expect(it.notes[0]?.message).toContain(why);
@@ -220,7 +221,9 @@ describe('a UDP relay', () => {
       await eventually(() => it.forward.facts.health === 'ok');
 
       const local = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex'); // a question of our own
-      expect(target.heard).toEqual(Array(2).fill(Buffer.concat([local, Buffer.from('ping\xff', 'latin1')])));
+      const question = Buffer.concat([local, Buffer.from('ping\xff', 'latin1')]);
+      expect(target.heard.length).toBeGreaterThanOrEqual(2); // one more where the answer was read late
+      expect(target.heard).toEqual(target.heard.map(() => question));
     });
 
     test('says at once that nobody listens', async () => {
@@ -246,6 +249,7 @@ describe('a UDP relay', () => {
   });
 
   test('says who holds its port, and binds once it is free', async () => {
+    unhurriedSearch();
     const clock = new FakeClock();
     await using target = await UdpTarget.start();
     const holder = await UdpTarget.start();

@@ -171,7 +171,7 @@ describe('a relay with several targets', () => {
   test('tries even those that were down when no other is left', async () => {
     const first = await TcpTarget.start(says('first'));
     const dead = await deadTarget();
-    await using it = await aRelay([dead, first.endpoint]);
+    await using it = await aRelay([dead, first.endpoint], { clock: new FakeClock() }); // nobody looks at them meanwhile
     await ask(it.port, '');
     const { port } = first;
     await first.close();

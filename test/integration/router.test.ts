@@ -7,6 +7,7 @@ import { systemClock } from '../../src/link/clock.ts';
 import type { MapAsk } from '../../src/router/mapping-protocol.ts';
 import { NatPmp } from '../../src/router/nat-pmp.ts';
 import { Pcp } from '../../src/router/pcp.ts';
+import type { Clock } from '../../src/model/clock.ts';
 import { Upnp } from '../../src/router/upnp.ts';
 import {
   description,
@@ -33,8 +34,14 @@ function grant(request: Buffer, result = 0): Buffer {
   return response;
 }
 
-function pcp(port: number): Pcp {
-  return new Pcp({ clock: systemClock, nonce: () => Promise.resolve(NONCE), port });
+/** What is due at once is done; nothing is ever asked again, or given up: for a router whose first answers say it all. */
+const PATIENT: Clock = {
+  ...systemClock,
+  after: (delayMs, callback) => (delayMs === 0 ? systemClock.after(0, callback) : () => undefined),
+};
+
+function pcp(port: number, clock = PATIENT): Pcp {
+  return new Pcp({ clock, nonce: () => Promise.resolve(NONCE), port });
 }
 
 describe('PCP over UDP', () => {
@@ -67,7 +74,7 @@ describe('PCP over UDP', () => {
       if (router.received > 1) answer(grant(request)); // the forged ones were there long before
     });
 
-    expect(await pcp(router.port).map(ASK, LOOPBACK, never)).toMatchObject({ externalPort: 81 });
+    expect(await pcp(router.port, systemClock).map(ASK, LOOPBACK, never)).toMatchObject({ externalPort: 81 });
   });
 
   test('asks again when a datagram is lost', async () => {
@@ -76,7 +83,7 @@ describe('PCP over UDP', () => {
       (request, answer) => router.received > 1 && answer(grant(request)),
     );
 
-    expect(await pcp(router.port).map(ASK, LOOPBACK, never)).toMatchObject({ externalPort: 81 });
+    expect(await pcp(router.port, systemClock).map(ASK, LOOPBACK, never)).toMatchObject({ externalPort: 81 });
   });
 
   test('gives up a router that floods it', async () => {
@@ -85,7 +92,7 @@ describe('PCP over UDP', () => {
     });
 
     await expect(pcp(router.port).map(ASK, LOOPBACK, never)).rejects.toMatchObject({ code: 'ROUTER_NOT_FOUND' });
-    expect(router.received).toBeLessThanOrEqual(2);
+    expect(router.received).toBe(1);
   });
 
   test.each([
@@ -136,7 +143,7 @@ describe('NAT-PMP over UDP', () => {
       else answer(Buffer.from('00820000000000051f90005100000e10', 'hex'));
     });
 
-    const granted = await new NatPmp({ clock: systemClock, port: router.port }).map(ASK, LOOPBACK, never);
+    const granted = await new NatPmp({ clock: PATIENT, port: router.port }).map(ASK, LOOPBACK, never);
 
     expect(granted).toEqual({ externalHost: '12.34.56.78', externalPort: 81, leaseSeconds: 3600, epochSeconds: 5 });
   });
@@ -146,17 +153,16 @@ describe('NAT-PMP over UDP', () => {
       answer(Buffer.from('0082000200000005', 'hex')),
     );
 
-    await expect(new NatPmp({ clock: systemClock, port: router.port }).map(ASK, LOOPBACK, never)).rejects.toMatchObject(
-      {
-        code: 'ROUTER_REFUSED',
-        message: 'Cannot map port 80 (TCP) of the router 127.0.0.1: it does not allow this machine to (NAT-PMP 2)',
-      },
-    );
+    await expect(new NatPmp({ clock: PATIENT, port: router.port }).map(ASK, LOOPBACK, never)).rejects.toMatchObject({
+      code: 'ROUTER_REFUSED',
+      message: 'Cannot map port 80 (TCP) of the router 127.0.0.1: it does not allow this machine to (NAT-PMP 2)',
+    });
   });
 });
 
 describe('UPnP', () => {
-  const upnp = (peer: UpnpPeer): Upnp => new Upnp({ clock: systemClock, random: () => 0.5, ssdpPort: peer.ssdpPort });
+  const upnp = (peer: UpnpPeer, clock = PATIENT): Upnp =>
+    new Upnp({ clock, random: () => 0.5, ssdpPort: peer.ssdpPort });
   /** Answers the description itself, and hands calls to the test. */
   const router = (version: 1 | 2, call: (action: string, body: string) => string): Serve => {
     return (path, body, action, response) =>
@@ -263,7 +269,7 @@ describe('UPnP', () => {
       (port) => `http://127.0.0.2:${port}/desc.xml`,
     );
 
-    await expect(upnp(peer).map(ASK, LOOPBACK, never)).rejects.toMatchObject({ code: 'ROUTER_NOT_FOUND' });
+    await expect(upnp(peer, systemClock).map(ASK, LOOPBACK, never)).rejects.toMatchObject({ code: 'ROUTER_NOT_FOUND' });
     expect([...peer.asked, ...elsewhere.asked]).toEqual([]);
   });
 });

@@ -130,8 +130,8 @@ test('a link that died in the sleep is dialled within 5 s, and in quick steps un
   await path.heal();
   await pass(1_000);
   await becomes('up');
+  await serves(); // by then sshd has written of the login, which it does when the client knows of it
   expect(sshd.logins).toBe(2);
-  await serves();
 });
 
 test('a link that had been away for long when the machine fell asleep is dialled at once, and in quick steps', async () => {
