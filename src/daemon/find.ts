@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectControl, type ConnectOptions, type ControlClient } from '../control/client.ts';
+import { errorCode } from '../files/file-error.ts';
 import type { Paths } from '../files/paths.ts';
 import { TunnelError, asTunnelError } from '../model/failure.ts';
 import type { LockFacts } from './lock-facts.ts';
@@ -8,8 +9,10 @@ import { livenessOf } from './process-identity.ts';
 
 /** A supervisor that runs but does not listen is about to start, to mend its socket, or to stop, which takes longest. */
 const LISTENS_WITHIN_MS = 8_000;
-/** A try that took so long was let in: nobody listening, or no socket, is told at once. */
+/** A try that took so long and was let in. */
 const FROZEN_AFTER_MS = 1_000;
+/** What the system says where nobody could let us in. However long that took: on a busy machine it was we who stood still. */
+const NOBODY_THERE = ['ENOENT', 'ECONNREFUSED'];
 const POLL_MS = 20;
 
 /**
@@ -34,7 +37,8 @@ export async function connectIfRunning(
       const liveness = await livenessOf(lock);
       if (liveness === 'dead') return undefined;
       // Whoever lets us in and then says nothing is frozen, and no second try makes it speak.
-      if (performance.now() > endsAtMs || performance.now() - triedAtMs > FROZEN_AFTER_MS) {
+      const frozen = performance.now() - triedAtMs > FROZEN_AFTER_MS && !NOBODY_THERE.includes(errorCode(error.cause));
+      if (performance.now() > endsAtMs || frozen) {
         if (liveness === 'perhaps') return undefined; // the pid is another program's by now
         throw silent(lock, error);
       }

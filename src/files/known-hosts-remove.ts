@@ -10,7 +10,7 @@ import { rewritesEnded } from './foreign-rewrite.ts';
 /** Each fails only where another program writes to the file just then. */
 const MOST_TRIES = 50;
 /** ssh opens the file, writes one line and closes it: microseconds. */
-const APPEND_TAKES_MS = 50;
+const APPEND_TAKES_MS = 200;
 
 /**
  * Forgets a host, as `ssh-keygen -R` does: every line that speaks of it goes, also one whose pattern speaks of others too;

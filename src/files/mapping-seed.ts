@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { exclusively } from './exclusive.ts';
 import { errorCode, fileError } from './file-error.ts';
 import { ensurePrivateFolder } from './private-folder.ts';
 
@@ -12,22 +13,26 @@ const LENGTH = 32;
  */
 export async function mappingSeed(path: string): Promise<Buffer> {
   const kept = await read(path);
-  if (kept?.length === LENGTH) return kept;
-  const seed = randomBytes(LENGTH);
+  if (kept !== undefined) return kept;
   try {
     await ensurePrivateFolder(dirname(path));
-    await writeFile(path, seed, { mode: 0o600, flag: kept === undefined ? 'wx' : 'w' });
-    return seed;
+    return await exclusively(path, async () => {
+      const made = await read(path); // by another process, just now
+      if (made !== undefined) return made;
+      const seed = randomBytes(LENGTH);
+      await writeFile(path, seed, { mode: 0o600 });
+      return seed;
+    });
   } catch (error) {
-    const made = errorCode(error) === 'EEXIST' ? await read(path) : undefined; // by another process, just now
-    if (made?.length === LENGTH) return made;
     throw fileError(`write ${path}`, error);
   }
 }
 
+/** Undefined where there is none, or a damaged one: cut short by a crash, or just being written. */
 async function read(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path);
+    const seed = await readFile(path);
+    return seed.length === LENGTH ? seed : undefined;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw fileError(`read ${path}`, error);

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectControl } from '../../src/control/client.ts';
 import { startDaemon } from '../../src/daemon/main.ts';
 import type { Daemon, DaemonOptions } from '../../src/daemon/running-daemon.ts';
@@ -118,6 +118,18 @@ function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * As on a machine that has no time for this process: by the clock, so long passes between the first looks at it, and from then on
+ * what really does. @returns when it does
+ */
+async function standStill({ looks, forMs }: { readonly looks: number; readonly forMs: number }): Promise<void> {
+  const now = performance.now.bind(performance);
+  let looked = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + Math.min(looked++, looks) * forMs);
+  onTestFinished(() => clock.mockRestore());
+  while (looked < looks) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const isReady = (said: string): boolean => /^ready$/m.test(said);
@@ -566,6 +578,21 @@ describe('a command', TIME, () => {
 
     expect(failure).toMatchObject({ code: 'SUPERVISOR_UNREACHABLE', hint: 'Run `tunnel daemon restart`.' });
     expect(performance.now() - startedAtMs).toBeLessThan(5_900); // a second try ends at 6 s
+  });
+
+  // On a busy machine it was called frozen when its socket had not been there yet, and we had stood still meanwhile.
+  test('waits for a supervisor whose socket is not there yet, however slow the looking is', async () => {
+    await start();
+    await rename(paths.socket, `${paths.socket}.aside`);
+
+    const stoodStill = standStill({ looks: 5, forMs: 1_100 });
+    const found = connectIfRunning(paths, VERSION);
+    await Promise.race([stoodStill, found]);
+    await rename(`${paths.socket}.aside`, paths.socket);
+
+    const line = await found;
+    expect(line?.supervisor).toMatchObject({ pid: process.pid });
+    line?.close();
   });
 
   test('finds the supervisor without the environment that it was started in', async () => {

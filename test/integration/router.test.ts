@@ -285,14 +285,15 @@ test('the seed of a home is made once, private, and made anew where it is damage
   await using home = await tempHome();
   const file = join(home.dir, 'state', 'mapping-seed');
 
-  const seeds = await Promise.all([mappingSeed(file), mappingSeed(file)]);
+  const seeds = await Promise.all(Array.from({ length: 8 }, () => mappingSeed(file)));
   const kept = await mappingSeed(file);
   const digest = (seed: Buffer): string => createHash('sha256').update(seed).digest('hex');
   expect(new Set([...seeds, kept].map(digest)).size).toBe(1);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
 
   await writeFile(file, 'short');
-  const again = await mappingSeed(file);
+  const both = await Promise.all([mappingSeed(file), mappingSeed(file)]);
+  const again = await readFile(file);
   expect([again.length, digest(again) === digest(kept)]).toEqual([32, false]);
-  expect(digest(await readFile(file))).toBe(digest(again));
+  expect(both.map(digest)).toEqual([digest(again), digest(again)]);
 });

@@ -54,10 +54,9 @@ async function pidHolding(links: ReadonlySet<string>, stop: AbortSignal): Promis
     if (!/^\d+$/.test(entry)) continue;
     const folder = `/proc/${entry}/fd`;
     const files = await readdir(folder).catch(() => []); // another user's, or ended
-    for (const file of files) {
-      const link = await readlink(`${folder}/${file}`).catch(() => '');
-      if (links.has(link)) return Number(entry);
-    }
+    // All of a process at once: one after the other, the files of a desktop's programs take longer than there is time.
+    const open = await Promise.all(files.map((file) => readlink(`${folder}/${file}`).catch(() => '')));
+    if (open.some((link) => links.has(link))) return Number(entry);
   }
   return undefined;
 }
