@@ -51,8 +51,7 @@ export async function snapshotOf(client: ControlClient | undefined, signal: Abor
 
 /** One line on a terminal for each tunnel that waits for somebody, so that the person at hand learns of it. */
 export function mentionWaiting(tunnels: readonly Pick<TunnelStatus, 'name' | 'state'>[], context: Context): void {
-  if (!context.interactive) return;
-  for (const { name, state } of tunnels) {
-    if (state === 'waiting') context.out.say(`${cleanLine(name)} waits for an answer: tunnel answer`);
-  }
+  const waiting = tunnels.filter(({ state }) => state === 'waiting');
+  if (waiting.length === 0 || !context.interactive) return;
+  for (const { name } of waiting) context.out.say(`${cleanLine(name)} waits for an answer: tunnel answer`);
 }

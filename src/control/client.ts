@@ -45,7 +45,7 @@ export async function connectControl(
   { anyProtocol = false, withinMs = GREETING_WITHIN_MS }: ConnectOptions = {},
 ): Promise<ControlClient> {
   const deadline = AbortSignal.timeout(withinMs);
-  await checkSocketOwner(socketPath);
+  checkSocketOwner(socketPath);
   const client = new LineClient(await open(socketPath, deadline), socketPath);
   try {
     client.supervisor = await client.call('hello', { protocol: PROTOCOL_VERSION, version }, deadline);

@@ -1,6 +1,5 @@
-import { lstat, type Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { TunnelError } from '../model/failure.ts';
 
 /**
@@ -10,10 +9,10 @@ import { TunnelError } from '../model/failure.ts';
  * namespace where the first owner keeps it, and its default rights let others read but not write.
  * @throws TunnelError SUPERVISOR_UNREACHABLE
  */
-export async function checkSocketOwner(socketPath: string): Promise<void> {
+export function checkSocketOwner(socketPath: string): void {
   if (socketPath.startsWith('\\\\')) return;
   const folder = dirname(socketPath);
-  const [place, socket] = await Promise.all([facts(folder, socketPath), facts(socketPath, socketPath)]);
+  const [place, socket] = [facts(folder, socketPath), facts(socketPath, socketPath)];
   const ourUid = process.getuid?.();
   if (!place.isDirectory()) throw refusal(socketPath, `${folder} is not a folder`);
   if (place.uid !== ourUid) throw refusal(socketPath, `${folder} belongs to another user`);
@@ -22,9 +21,9 @@ export async function checkSocketOwner(socketPath: string): Promise<void> {
   if (socket.uid !== ourUid) throw refusal(socketPath, 'it belongs to another user');
 }
 
-async function facts(path: string, socketPath: string): Promise<Stats> {
+function facts(path: string, socketPath: string): Stats {
   try {
-    return await promisify(lstat)(path);
+    return lstatSync(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw refusal(socketPath, code === 'ENOENT' ? 'it is not there' : (code ?? message), '', error);

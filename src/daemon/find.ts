@@ -24,11 +24,11 @@ export async function connectIfRunning(
   version: string,
   options: ConnectOptions = {},
 ): Promise<ControlClient | undefined> {
-  const endsAtMs = performance.now() + LISTENS_WITHIN_MS;
+  const endsAtMs = uptimeMs() + LISTENS_WITHIN_MS;
   for (;;) {
-    const lock = await readLock(paths.lockFile);
+    const lock = readLock(paths.lockFile);
     if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
-    const triedAtMs = performance.now();
+    const triedAtMs = uptimeMs();
     try {
       return await connectControl(lock.socket, version, options);
     } catch (thrown) {
@@ -37,14 +37,19 @@ export async function connectIfRunning(
       const liveness = await livenessOf(lock);
       if (liveness === 'dead') return undefined;
       // Whoever lets us in and then says nothing is frozen, and no second try makes it speak.
-      const frozen = performance.now() - triedAtMs > FROZEN_AFTER_MS && !NOBODY_THERE.includes(errorCode(error.cause));
-      if (performance.now() > endsAtMs || frozen) {
+      const frozen = uptimeMs() - triedAtMs > FROZEN_AFTER_MS && !NOBODY_THERE.includes(errorCode(error.cause));
+      if (uptimeMs() > endsAtMs || frozen) {
         if (liveness === 'perhaps') return undefined; // the pid is another program's by now
         throw silent(lock, error);
       }
     }
     await sleep(POLL_MS);
   }
+}
+
+/** Of this process: `performance` is a module that is loaded when first asked, for a millisecond of every start. */
+function uptimeMs(): number {
+  return process.uptime() * 1_000;
 }
 
 function silent(lock: LockFacts, cause: TunnelError): TunnelError {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs';
+import { readFile, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { errorCode, fileError } from '../files/file-error.ts';
 import type { TunnelError } from '../model/failure.ts';
@@ -8,23 +8,38 @@ import { parseLock, type LockFacts } from './lock-facts.ts';
 export type LockFileState =
   { readonly kind: 'none' } | { readonly kind: 'damaged' } | { readonly kind: 'facts'; readonly facts: LockFacts };
 
-/** @throws TunnelError FILE where one is there and cannot be read */
+/** For a supervisor: its tunnels go on while a disk takes its time. @throws TunnelError FILE where one is there and cannot be read */
 export async function readLockFile(file: string): Promise<LockFileState> {
-  let text: string;
   try {
-    text = await promisify(readFile)(file, 'utf8');
+    return stateOf(await promisify(readFile)(file, 'utf8'));
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return { kind: 'none' };
-    throw lockFileError('read', file, error);
+    return unread(file, error);
   }
+}
+
+/**
+ * What the lock file says, whether its supervisor still runs or not; undefined where there is none, or none to be read.
+ * For commands: a line is read before threads have started that would read it (docs/decisions/0009).
+ * @throws TunnelError FILE where one is there and cannot be read
+ */
+export function readLock(lockFile: string): LockFacts | undefined {
+  let seen: LockFileState;
+  try {
+    seen = stateOf(readFileSync(lockFile, 'utf8'));
+  } catch (error) {
+    seen = unread(lockFile, error);
+  }
+  return seen.kind === 'facts' ? seen.facts : undefined;
+}
+
+function stateOf(text: string): LockFileState {
   const facts = parseLock(text);
   return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
 }
 
-/** What the lock file says, whether its supervisor still runs or not; undefined where there is none, or none to be read. */
-export async function readLock(lockFile: string): Promise<LockFacts | undefined> {
-  const seen = await readLockFile(lockFile);
-  return seen.kind === 'facts' ? seen.facts : undefined;
+function unread(file: string, error: unknown): LockFileState {
+  if (errorCode(error) === 'ENOENT') return { kind: 'none' };
+  throw lockFileError('read', file, error);
 }
 
 /** FILE, for whatever was to be done with the lock. @param verb read, write or remove */

@@ -19,7 +19,7 @@ export function isUnwritable(thrown: unknown): thrown is TunnelError {
  * @throws SUPERVISOR_RUNNING where the lock that stands there names a supervisor that lives
  */
 export async function lockless(lockFile: string, facts: LockFacts): Promise<Lock> {
-  const held = await readLock(lockFile);
+  const held = readLock(lockFile);
   if (held !== undefined && (await livenessOf(held)) === 'alive') {
     throw new TunnelError('SUPERVISOR_RUNNING', `Cannot start a supervisor: one runs already (pid ${held.pid})`);
   }

@@ -29,7 +29,7 @@ export async function replaceSupervisor(
   version: string,
   { command = ownCommand('inherit'), env = process.env, answersWithinMs = 3_000 }: ReplaceOptions = {},
 ): Promise<number | undefined> {
-  const lock = await readLock(paths.lockFile);
+  const lock = readLock(paths.lockFile);
   if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
   await wakeIfStopped(lock);
   const client = await reach(lock, version, answersWithinMs);

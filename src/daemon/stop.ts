@@ -29,7 +29,7 @@ export async function stopSupervisor(
   version: string,
   { answersWithinMs = 3_000, endsWithinMs = 10_000, heedsWithinMs = 4_000 }: StopOptions = {},
 ): Promise<number | undefined> {
-  const lock = await readLock(paths.lockFile);
+  const lock = readLock(paths.lockFile);
   if (lock === undefined || (await livenessOf(lock)) === 'dead') return undefined;
   await wakeIfStopped(lock);
   if (await askToStop(lock, version, answersWithinMs)) {
@@ -68,7 +68,7 @@ async function endProcess(lock: LockFacts, signal: NodeJS.Signals, gone: () => P
 async function isGone(paths: Pick<Paths, 'lockFile'>, lock: LockFacts, withinMs: number): Promise<boolean> {
   const endsAtMs = performance.now() + withinMs;
   for (;;) {
-    if ((await readLock(paths.lockFile))?.token !== lock.token) return true;
+    if (readLock(paths.lockFile)?.token !== lock.token) return true;
     if ((await livenessOf(lock)) === 'dead') return true;
     if (performance.now() > endsAtMs) return false;
     await sleep(POLL_MS);

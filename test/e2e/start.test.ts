@@ -41,7 +41,7 @@ const ENTRY = ['bin/tunnel.js', 'dist/cli/main.js', 'dist/chunks/thin.js'];
 /** The test's own, and the few lines that the build puts between files. */
 const NO_MATTER = /^test\/|\/rolldown-runtime\.js$/;
 /** Costly to load, and of no use to whoever only asks. */
-const COSTLY = ['crypto', 'child_process', 'fs/promises', 'readline', 'dns', 'tls'];
+const COSTLY = ['crypto', 'child_process', 'fs/promises', 'readline', 'dns', 'tls', 'perf_hooks'];
 
 describe('what is run again and again loads little', () => {
   test.each([
@@ -90,7 +90,7 @@ describe('a supervisor keeps its compiled code where Node can', () => {
 
   /** What a supervisor has kept once its process is gone, with the times of writing; and when it gave its home back. */
   async function atItsEnd(cli: TunnelCli): Promise<{ kept: Record<string, number>; freedAtMs: number }> {
-    const lock = await readLock(join(cli.home.stateDir, 'supervisor.lock'));
+    const lock = readLock(join(cli.home.stateDir, 'supervisor.lock'));
     if (lock === undefined) throw new Error('No supervisor runs');
     await cli.ok('daemon', 'stop');
     await eventually(async () => (await livenessOf(lock)) === 'dead');

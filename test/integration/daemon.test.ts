@@ -125,9 +125,11 @@ function isRunning(pid: number): boolean {
  * what really does. @returns when it does
  */
 async function standStill({ looks, forMs }: { readonly looks: number; readonly forMs: number }): Promise<void> {
-  const now = performance.now.bind(performance);
+  const uptime = process.uptime.bind(process); // the clock of whoever looks for a supervisor
   let looked = 0;
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + Math.min(looked++, looks) * forMs);
+  const clock = vi.spyOn(process, 'uptime').mockImplementation(() => {
+    return uptime() + (Math.min(looked++, looks) * forMs) / 1_000;
+  });
   onTestFinished(() => clock.mockRestore());
   while (looked < looks) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -141,7 +143,7 @@ describe('a supervisor', () => {
     const { daemon } = await start();
     const line = await client();
     expect(line.supervisor).toMatchObject({ pid: process.pid, version: VERSION });
-    expect(await readLock(paths.lockFile)).toMatchObject({ pid: process.pid, socket: daemon.socket, version: VERSION });
+    expect(readLock(paths.lockFile)).toMatchObject({ pid: process.pid, socket: daemon.socket, version: VERSION });
     const modes = await Promise.all(
       [paths.stateDir, paths.lockFile, paths.runDir, paths.socket].map(async (path) => (await stat(path)).mode & 0o777),
     );
@@ -150,7 +152,10 @@ describe('a supervisor', () => {
 
   test('has written the last to its home before anybody can take that for free', async () => {
     const seen: unknown[] = [];
-    const finish = async (): Promise<void> => void seen.push(await readLock(paths.lockFile), line.supervisor?.pid);
+    const finish = (): Promise<void> => {
+      seen.push(readLock(paths.lockFile), line.supervisor?.pid);
+      return Promise.resolve();
+    };
     const { daemon } = await start({ finish });
     const line = await client();
     void line.closed.then(() => seen.push('hung up'));
@@ -161,15 +166,15 @@ describe('a supervisor', () => {
 
   test('that cannot start writes the last before it gives the home back', async () => {
     const seen: unknown[] = [];
-    const finish = async (): Promise<void> => void seen.push(await readLock(paths.lockFile));
+    const finish = (): Promise<void> => {
+      seen.push(readLock(paths.lockFile));
+      return Promise.resolve();
+    };
     const makeSupervisor = (): never => {
       throw new Error('no parts');
     };
     await expect(start({ finish, makeSupervisor })).rejects.toThrow('no parts');
-    expect([seen, await readLock(paths.lockFile)]).toEqual([
-      [expect.objectContaining({ pid: process.pid })],
-      undefined,
-    ]);
+    expect([seen, readLock(paths.lockFile)]).toEqual([[expect.objectContaining({ pid: process.pid })], undefined]);
   });
 
   test('serves up, subscribe, status and down', async () => {
@@ -410,11 +415,11 @@ describe('a supervisor', () => {
 
   test('ends when its lock names another, so that two never stay', async () => {
     const { daemon, stage } = await start();
-    const lock = await readLock(paths.lockFile);
+    const lock = readLock(paths.lockFile);
     await writeFile(paths.lockFile, JSON.stringify({ ...lock, token: 'another' }));
     await stage.clock.advance(5_000);
     await daemon.ended;
-    expect(await readLock(paths.lockFile)).toMatchObject({ token: 'another' });
+    expect(readLock(paths.lockFile)).toMatchObject({ token: 'another' });
   });
 
   test('replaces the socket that a dead one left', TIME, async () => {
@@ -467,7 +472,7 @@ describe('the lock', () => {
     const stale = { ...(await ownIdentity()), ...about, token: 'old', ...difference };
     await writeFile(paths.lockFile, JSON.stringify(stale));
     const lock = await takeLock(paths.lockFile, about, silent);
-    expect(await readLock(paths.lockFile)).toEqual(lock.facts);
+    expect(readLock(paths.lockFile)).toEqual(lock.facts);
     expect(await readdir(paths.stateDir)).toEqual(['supervisor.lock']);
   });
 
@@ -475,7 +480,7 @@ describe('the lock', () => {
     await mkdir(paths.stateDir, { recursive: true });
     await writeFile(paths.lockFile, '{"pid": 1');
     const lock = await takeLock(paths.lockFile, about, silent);
-    expect(await readLock(paths.lockFile)).toEqual(lock.facts);
+    expect(readLock(paths.lockFile)).toEqual(lock.facts);
   });
 
   test('is taken over although somebody died while doing the same', async () => {
@@ -484,7 +489,7 @@ describe('the lock', () => {
     await writeFile(paths.lockFile, dead);
     await writeFile(`${paths.lockFile}.takeover`, dead);
     const lock = await takeLock(paths.lockFile, about, silent);
-    expect(await readLock(paths.lockFile)).toEqual(lock.facts);
+    expect(readLock(paths.lockFile)).toEqual(lock.facts);
     expect(await readdir(paths.stateDir)).toEqual(['supervisor.lock']);
   });
 
@@ -507,7 +512,7 @@ describe('the lock', () => {
       return false;
     });
     await expect(taken).rejects.toMatchObject({ code: 'SUPERVISOR_RUNNING' });
-    expect(await readLock(paths.lockFile)).toEqual(theirs);
+    expect(readLock(paths.lockFile)).toEqual(theirs);
   });
 
   test('that cannot be written is a plain error', async () => {
@@ -521,7 +526,7 @@ describe('the lock', () => {
     const all = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(paths.lockFile, about, silent)));
     const won = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const codes = all.flatMap((one) => (one.status === 'rejected' ? [(one.reason as TunnelError).code] : []));
-    expect(won.map((lock) => lock.facts)).toEqual([await readLock(paths.lockFile)]);
+    expect(won.map((lock) => lock.facts)).toEqual([readLock(paths.lockFile)]);
     expect(new Set(codes)).toEqual(new Set(['SUPERVISOR_RUNNING']));
     expect(await readdir(paths.stateDir)).toEqual(['supervisor.lock']);
   });
@@ -648,7 +653,7 @@ describe('processes', TIME, () => {
     expect(ready.length).toBe(1);
     const losers = all.filter((one) => !ready.includes(one));
     expect(await Promise.all(losers.map(({ exited }) => exited))).toEqual([1, 1]);
-    expect((await readLock(paths.lockFile))?.pid).toBe(ready[0]?.child.pid);
+    expect(readLock(paths.lockFile)?.pid).toBe(ready[0]?.child.pid);
   });
 
   test('killed with -9 are replaced, and what was up comes back', async () => {
@@ -670,7 +675,7 @@ describe('processes', TIME, () => {
     one.child.kill(signal);
     expect(await one.exited).toBe(0);
     await expect(stat(paths.socket)).rejects.toMatchObject({ code: 'ENOENT' });
-    expect(await readLock(paths.lockFile)).toBeUndefined();
+    expect(readLock(paths.lockFile)).toBeUndefined();
   });
 
   test('outlive a fault that nothing caught, and say it', async () => {
@@ -687,7 +692,7 @@ describe('daemon stop', TIME, () => {
     const { client: line } = await spawned({ ...home.env, TEST_VERSION: '0.0.1' });
     await expect(stopSupervisor(paths, VERSION)).resolves.toBe(line.supervisor?.pid);
     await expect(connectIfRunning(paths, VERSION)).resolves.toBeUndefined();
-    expect(await readLock(paths.lockFile)).toBeUndefined();
+    expect(readLock(paths.lockFile)).toBeUndefined();
   });
 
   test('of a home without one does nothing', async () => {

@@ -93,7 +93,7 @@ const goOn = (): Promise<void> => writeFile(join(tunnelHome(), 'go'), '');
 async function whoServes(): Promise<number | undefined> {
   const client = await connectIfRunning(paths, VERSION);
   const pid = client?.supervisor?.pid;
-  const held = await readLock(paths.lockFile);
+  const held = readLock(paths.lockFile);
   client?.close();
   return held?.pid === pid ? pid : undefined;
 }

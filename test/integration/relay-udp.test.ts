@@ -164,10 +164,9 @@ describe('a UDP relay', () => {
 
     const datagram = 'x'.repeat(32 * 1024);
     for (let number = 0; number < 4_096; number += 1) await client.sent(datagram);
-    const grownMb = (await heldMb()) - before;
+    // Of 134 MB that were sent. What a collection frees is given back by a thread of its own, in its own time.
+    await eventually(async () => (await heldMb()) - before < 8);
     target.kill('SIGCONT');
-
-    expect(grownMb).toBeLessThan(8); // of 134 MB that were sent
     await eventually(() => (client.send('and now?'), client.heard.includes('and now?')));
   });
 
