@@ -1,8 +1,8 @@
 /**
  * `npm run build`: `dist` from `src`. Declarations come from tsc, for whoever imports the library; the program is joined
- * into few files, as finding and reading some fifty of them took most of the time of `tunnel status`
- * (docs/decisions/0009). Packages stay outside, but for those of JavaScript alone whose 160 files took half the time of a
- * supervisor's start: their licences go with them.
+ * into few files, as finding and reading some fifty of them took most of the time of `tunnel status`, and they are
+ * CommonJS, as Node 20 takes 4 ms more for the first ES module that it reads (docs/decisions/0009). Packages stay outside,
+ * but for those of JavaScript alone whose 160 files took half the time of a supervisor's start: their licences go with them.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,40 +33,41 @@ const FILES: readonly { readonly name: string; readonly roots: RegExp }[] = [
   { name: 'ssh', roots: /src\/ssh\/dial\.ts$/ },
 ];
 
-/**
- * An ESM import of a module of Node's own reads every one of its properties, and some are modules behind a getter:
- * `node:fs` so loads `fs/promises` with `readline`, for 4 ms of every start. Asked for this way it loads itself alone.
- */
-function takeBuiltinsPlainly(code: string): string {
-  return code.replace(/^import \{ (.+) \} from "(node:[a-z_/0-9]+)";$/gm, (_, names: string, builtin: string) => {
-    return `const { ${names.replace(/ as /g, ': ')} } = process.getBuiltinModule("${builtin}");`;
-  });
-}
-
 const { output } = await build({
   input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
   platform: 'node',
   checks: { ineffectiveDynamicImport: false }, // a verb that is loaded when used may stand in a file with others
   external: (name) => !/^[./]/.test(name) && !JOINED.some((one) => name === one || name.startsWith(`${one}/`)),
-  transform: { target: 'node20.19' },
+  transform: { target: 'node20.19', define: { BUILT_VERSION: JSON.stringify(version()) } },
   output: {
     dir: OUT,
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: 'chunks/[name]-[hash].js',
+    format: 'cjs',
+    strict: true,
+    entryFileNames: '[name].cjs',
+    chunkFileNames: 'chunks/[name]-[hash].cjs',
     sourcemap: true, // not read at start: `node --enable-source-maps` shows our own lines
     codeSplitting: { groups: FILES.map(({ name, roots }, at) => ({ name, test: roots, priority: FILES.length - at })) },
   },
-  plugins: [{ name: 'builtins', renderChunk: (code) => ({ code: takeBuiltinsPlainly(code), map: null }) }],
 });
+const library = output.find((file) => file.type === 'chunk' && file.name === 'index');
+if (library?.type !== 'chunk') throw new Error('There is no library');
+writeFileSync(
+  join(OUT, 'index.js'),
+  `import library from './${library.fileName}';\nexport const { ${library.exports.join(', ')} } = library;\n`,
+);
 const licences = JOINED.map((name) => `${name}\n\n${readFileSync(join('node_modules', name, 'LICENSE'), 'utf8')}`);
 writeFileSync(join(OUT, 'LICENSES.txt'), `What dist/chunks holds of others:\n\n${licences.join('\n')}`);
 const declared = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'src/tsconfig.json'], {
   stdio: 'inherit',
 });
-const written = new Set(output.map(({ fileName }) => fileName));
+const written = new Set([...output.map(({ fileName }) => fileName), 'index.js']);
 for (const file of readdirSync(OUT, { recursive: true, encoding: 'utf8' })) {
   // Of an earlier build: under a name that no file imports any more.
-  if (/\.js(\.map)?$/.test(file) && !written.has(file)) rmSync(join(OUT, file));
+  if (/\.c?js(\.map)?$/.test(file) && !written.has(file)) rmSync(join(OUT, file));
 }
 process.exit(declared.status ?? 1);
+
+function version(): string {
+  const facts = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  return facts.version;
+}

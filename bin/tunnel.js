@@ -5,5 +5,5 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.stderr.write(`tunnel needs Node.js 20.19 or newer; this is ${process.versions.node}.\n`);
   process.exit(1);
 }
-const { main } = await import('../dist/cli/main.js');
-await main(process.argv.slice(2));
+const { main } = require('../dist/cli/main.cjs');
+main(process.argv.slice(2));

@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { cleanLine } from '../model/clean.ts';
 import { TunnelError } from '../model/failure.ts';
 import { Secret } from '../model/secret.ts';
@@ -57,11 +59,15 @@ export class Keychain implements SecretStore {
   async #call(verb: string, ...calls: readonly KeytarCall[]): Promise<readonly unknown[]> {
     const { deadlineMs, library } = this.#options;
     try {
-      return await callKeytar(calls, { deadlineMs, library: library ?? import.meta.resolve('keytar') });
+      return await callKeytar(calls, { deadlineMs, library: library ?? keytar() });
     } catch (error) {
       throw failure(verb, plainReason(error), error);
     }
   }
+}
+
+function keytar(): string {
+  return pathToFileURL(createRequire(import.meta.url).resolve('keytar')).href;
 }
 
 /** Checked first, since no keychain says so: NUL ends a text for most, and what is too long is cut or refused. */

@@ -33,13 +33,13 @@ async function loadedBy(cli: TunnelCli, ...args: readonly string[]): Promise<Loa
   const of = (kind: string): string[] =>
     lines.filter((line) => line.startsWith(`${kind} `)).map((line) => line.slice(kind.length + 1));
   const root = new URL('../../', import.meta.url).href;
-  const files = of('file').map((url) => url.replace(root, '').replace(/-[\w-]{8}\.js$/, '.js'));
+  const files = of('file').map((url) => url.replace(root, '').replace(/-[\w-]{8}\.cjs$/, '.cjs'));
   return { files: [...new Set(files)].filter((file) => !NO_MATTER.test(file)), builtins: of('node') };
 }
 
-const ENTRY = ['bin/tunnel.js', 'dist/cli/main.js', 'dist/chunks/thin.js'];
+const ENTRY = ['bin/tunnel.js', 'dist/cli/main.cjs', 'dist/chunks/thin.cjs'];
 /** The test's own, and the few lines that the build puts between files. */
-const NO_MATTER = /^test\/|\/rolldown-runtime\.js$/;
+const NO_MATTER = /^test\/|\/rolldown-runtime\.cjs$/;
 /** Costly to load, and of no use to whoever only asks. */
 const COSTLY = ['crypto', 'child_process', 'fs/promises', 'readline', 'dns', 'tls', 'perf_hooks'];
 
@@ -50,10 +50,10 @@ describe('what is run again and again loads little', () => {
     [['help', 'status'], []],
     [['completion', 'bash'], []],
     [['__complete', '--', 'sta'], []],
-    [['status'], ['dist/chunks/ask.js']],
-    [['status', '--json', '-v'], ['dist/chunks/ask.js']],
-    [['list'], ['dist/chunks/ask.js']],
-    [['version'], ['dist/chunks/ask.js']],
+    [['status'], ['dist/chunks/ask.cjs']],
+    [['status', '--json', '-v'], ['dist/chunks/ask.cjs']],
+    [['list'], ['dist/chunks/ask.cjs']],
+    [['version'], ['dist/chunks/ask.cjs']],
   ])('%j', async (args, more) => {
     await using cli = await tunnelCli();
     await cli.home.profile('pop-mail', 'via: pop.example.org\nforwards: ["127.0.0.1:0 -> localhost:110"]\n');
@@ -66,7 +66,7 @@ describe('what is run again and again loads little', () => {
     await using cli = await tunnelCli();
     await cli.ok('daemon', 'restart');
     const { files, builtins } = await loadedBy(cli, 'status');
-    expect(files).toEqual([...ENTRY, 'dist/chunks/ask.js']);
+    expect(files).toEqual([...ENTRY, 'dist/chunks/ask.cjs']);
     expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
-// For `node --import`: writes to stderr each file that is loaded as a module, and at the end what of Node's own was loaded.
-import { register } from 'node:module';
+// For `node --import`: writes to stderr each file that is loaded, and at the end what of Node's own was.
+import Module, { register } from 'node:module';
+import { pathToFileURL } from 'node:url';
 
 const hooks = `
 import { writeSync } from 'node:fs';
@@ -10,6 +11,7 @@ export async function resolve(specifier, context, next) {
 }`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 process.on('exit', () => {
+  const required = Object.keys(Module._cache).map((path) => `file ${pathToFileURL(path).href}\n`); // no hook sees them all
   const own = process.moduleLoadList.filter((name) => name.startsWith('NativeModule ') && !name.includes('internal/'));
-  process.stderr.write(own.map((name) => `node ${name.slice('NativeModule '.length)}\n`).join(''));
+  process.stderr.write([...required, ...own.map((name) => `node ${name.slice('NativeModule '.length)}\n`)].join(''));
 });
