@@ -49,6 +49,7 @@ const { output } = await build({
     codeSplitting: { groups: FILES.map(({ name, roots }, at) => ({ name, test: roots, priority: FILES.length - at })) },
   },
 });
+// To whoever imports it the library is an ES module, over the same files as the program.
 const library = output.find((file) => file.type === 'chunk' && file.name === 'index');
 if (library?.type !== 'chunk') throw new Error('There is no library');
 writeFileSync(
