@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'rolldown';
+import { packageVersion } from './src/files/own-package.ts';
 
 const OUT = 'dist';
 
@@ -38,7 +39,7 @@ const { output } = await build({
   platform: 'node',
   checks: { ineffectiveDynamicImport: false }, // a verb that is loaded when used may stand in a file with others
   external: (name) => !/^[./]/.test(name) && !JOINED.some((one) => name === one || name.startsWith(`${one}/`)),
-  transform: { target: 'node20.19', define: { BUILT_VERSION: JSON.stringify(version()) } },
+  transform: { target: 'node20.19', define: { BUILT_VERSION: JSON.stringify(packageVersion()) } },
   output: {
     dir: OUT,
     format: 'cjs',
@@ -67,8 +68,3 @@ for (const file of readdirSync(OUT, { recursive: true, encoding: 'utf8' })) {
   if (/\.c?js(\.map)?$/.test(file) && !written.has(file)) rmSync(join(OUT, file));
 }
 process.exit(declared.status ?? 1);
-
-function version(): string {
-  const facts = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-  return facts.version;
-}

@@ -10,11 +10,15 @@ export type LockFileState =
 
 /** For a supervisor: its tunnels go on while a disk takes its time. @throws TunnelError FILE where one is there and cannot be read */
 export async function readLockFile(file: string): Promise<LockFileState> {
+  let text: string;
   try {
-    return stateOf(await promisify(readFile)(file, 'utf8'));
+    text = await promisify(readFile)(file, 'utf8');
   } catch (error) {
-    return unread(file, error);
+    if (errorCode(error) === 'ENOENT') return { kind: 'none' };
+    throw lockFileError('read', file, error);
   }
+  const facts = parseLock(text);
+  return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
 }
 
 /**
@@ -23,23 +27,12 @@ export async function readLockFile(file: string): Promise<LockFileState> {
  * @throws TunnelError FILE where one is there and cannot be read
  */
 export function readLock(lockFile: string): LockFacts | undefined {
-  let seen: LockFileState;
   try {
-    seen = stateOf(readFileSync(lockFile, 'utf8'));
+    return parseLock(readFileSync(lockFile, 'utf8'));
   } catch (error) {
-    seen = unread(lockFile, error);
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw lockFileError('read', lockFile, error);
   }
-  return seen.kind === 'facts' ? seen.facts : undefined;
-}
-
-function stateOf(text: string): LockFileState {
-  const facts = parseLock(text);
-  return facts === undefined ? { kind: 'damaged' } : { kind: 'facts', facts };
-}
-
-function unread(file: string, error: unknown): LockFileState {
-  if (errorCode(error) === 'ENOENT') return { kind: 'none' };
-  throw lockFileError('read', file, error);
 }
 
 /** FILE, for whatever was to be done with the lock. @param verb read, write or remove */

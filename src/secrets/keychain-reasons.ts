@@ -5,7 +5,7 @@ import { cleanLine } from '../model/clean.ts';
  * GDBus and macOS. What is not known is shown as it came, made clean.
  */
 const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/Failed to load keytar native addon/, 'its library cannot be loaded'],
+  [/Failed to load keytar native addon|^Cannot find module 'keytar'/, 'its library cannot be loaded'],
   [/autolaunch D-Bus|DBUS_SESSION_BUS_ADDRESS|Could not connect: /, 'there is no desktop session (no D-Bus)'],
   [/org\.freedesktop\.secrets/, 'no keychain service runs in this session'],
   [/Object does not exist at path|locked collection|is locked/i, 'it is locked, or there is none yet'],

@@ -4,6 +4,7 @@ import { keychainHint, plainReason } from '../../src/secrets/keychain-reasons.ts
 test.each([
   ['Cannot autolaunch D-Bus without X11 $DISPLAY', 'there is no desktop session (no D-Bus)'],
   ['Failed to load keytar native addon, checked ["../build/Release"]', 'its library cannot be loaded'],
+  ["Cannot find module 'keytar'\nRequire stack:\n- /x/dist/index.cjs", 'its library cannot be loaded'],
   ['Cannot create an item in a locked collection', 'it is locked, or there is none yet'],
   ['Object does not exist at path “/org/freedesktop/secrets/collection/login”', 'it is locked, or there is none yet'],
   [
