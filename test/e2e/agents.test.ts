@@ -12,7 +12,7 @@ function profile(cli: TunnelCli, name: string, sshd: TestSshd, more = ''): Promi
   return cli.home.profile(name, `sshConfig: none\nvia: ${via}\nforwards: [ "127.0.0.1:auto -> 127.0.0.1:9" ]\n`);
 }
 
-test('an agent that is gone and back between two connects serves the second one', { timeout: 30_000 }, async () => {
+test('an agent that is gone and back between two connects serves the second one', async () => {
   await using sshd = await startSshd();
   await using cli = await tunnelCli();
   await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
@@ -31,7 +31,7 @@ test('an agent that is gone and back between two connects serves the second one'
   await cli.becomes('mail', 'up');
 });
 
-test('an agent that hangs costs five seconds and not the login: the key file serves', { timeout: 30_000 }, async () => {
+test('an agent that hangs costs five seconds and not the login: the key file serves', async () => {
   await using sshd = await startSshd();
   await using cli = await tunnelCli();
   await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
@@ -44,34 +44,30 @@ test('an agent that hangs costs five seconds and not the login: the key file ser
   await cli.logged('mail', 'the agent did not answer within 5 s');
 });
 
-test(
-  'of an agent with more keys than the server takes tries the named one is offered first, and otherwise none too many',
-  { timeout: 30_000 },
-  async () => {
-    await using sshd = await startSshd({ config: ['KbdInteractiveAuthentication no'] });
-    await using cli = await tunnelCli();
-    await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
-    for (let index = 0; index < 8; index++) {
-      const wrong = join(cli.home.dir, `wrong${index}`);
-      await makeKey(wrong, 'ed25519');
-      await agent.add(wrong);
-    }
-    await agent.add(sshd.identityFile);
-    const named = join(cli.home.dir, 'named');
-    await writeFile(`${named}.pub`, await readFile(`${sshd.identityFile}.pub`));
-    await profile(cli, 'named', sshd, `, identity: [${named}]`);
-    await profile(cli, 'unnamed', sshd);
-    const env = { SSH_AUTH_SOCK: agent.socket };
+test('of an agent with more keys than the server takes tries the named one is offered first, and otherwise none too many', async () => {
+  await using sshd = await startSshd({ config: ['KbdInteractiveAuthentication no'] });
+  await using cli = await tunnelCli();
+  await using agent = await TestAgent.start(join(cli.home.dir, 'agent'));
+  for (let index = 0; index < 8; index++) {
+    const wrong = join(cli.home.dir, `wrong${index}`);
+    await makeKey(wrong, 'ed25519');
+    await agent.add(wrong);
+  }
+  await agent.add(sshd.identityFile);
+  const named = join(cli.home.dir, 'named');
+  await writeFile(`${named}.pub`, await readFile(`${sshd.identityFile}.pub`));
+  await profile(cli, 'named', sshd, `, identity: [${named}]`);
+  await profile(cli, 'unnamed', sshd);
+  const env = { SSH_AUTH_SOCK: agent.socket };
 
-    const right = await cli.runWith({ env }, 'up', 'named');
-    const failedBefore = failures(sshd);
-    const refused = await cli.runWith({ env }, 'up', 'unnamed');
+  const right = await cli.runWith({ env }, 'up', 'named');
+  const failedBefore = failures(sshd);
+  const refused = await cli.runWith({ env }, 'up', 'unnamed');
 
-    expect([right.code, failedBefore]).toEqual([0, 0]);
-    expect([refused.code, failures(sshd)]).toEqual([4, 5]); // sshd's MaxAuthTries is 6: the sixth would end the connection
-    expect(sshd.log).not.toMatch(/too many authentication failures|maximum authentication attempts/i);
-  },
-);
+  expect([right.code, failedBefore]).toEqual([0, 0]);
+  expect([refused.code, failures(sshd)]).toEqual([4, 5]); // sshd's MaxAuthTries is 6: the sixth would end the connection
+  expect(sshd.log).not.toMatch(/too many authentication failures|maximum authentication attempts/i);
+});
 
 /** Keys that the server has refused. */
 function failures({ log }: TestSshd): number {

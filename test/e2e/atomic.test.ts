@@ -1,12 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ask, refuses } from '../support/clients.ts';
 import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 let cli: TunnelCli;
 let sshd: TestSshd;

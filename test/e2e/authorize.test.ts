@@ -2,20 +2,17 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { authorizeStage } from '../support/authorize-stage.ts';
 import { ask } from '../support/clients.ts';
 import { Terminal } from '../support/pty.ts';
 import { makeKey, startSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli } from '../support/tunnel-cli.ts';
 
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
-
 const MAIL = 'via: alice@pop.invalid # the server\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.invalid:113\n';
 
 describe('authorize without a word more', () => {
-  test('makes a key that is private, once, and prints one line on stdout', { timeout: 30_000 }, async () => {
+  test('makes a key that is private, once, and prints one line on stdout', async () => {
     await using cli = await tunnelCli();
     await cli.home.profile('mail', MAIL);
     const file = join(cli.home.dir, 'tunnel', 'keys', 'mail');

@@ -1,14 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { startPop3Server } from '../../src/demo/pop3-server.ts';
 import { refuses } from '../support/clients.ts';
 import { freePort, startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const GOOD = 'via: alice@pop.example.org\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.example.org:113\n';
 const BAD =
@@ -103,7 +100,7 @@ test('check of a path and show of a name print what is there', async () => {
   });
 });
 
-test('check NAME proves each step to the first bytes, and names the one that fails', { timeout: 30_000 }, async () => {
+test('check NAME proves each step to the first bytes, and names the one that fails', async () => {
   await using cli = await tunnelCli();
   await using sshd = await startSshd();
   const mail = await startPop3Server();
@@ -166,7 +163,7 @@ test(
   },
 );
 
-test('check NAME says what a server forbids, with what to look at', { timeout: 30_000 }, async () => {
+test('check NAME says what a server forbids, with what to look at', async () => {
   await using cli = await tunnelCli();
   await using sshd = await startSshd({ config: ['AllowTcpForwarding no'] });
   const forwards = '  - { socks: 127.0.0.1:auto }\n  - { remote: "127.0.0.1:0", to: "127.0.0.1:1" }\n';
@@ -183,7 +180,7 @@ test('check NAME says what a server forbids, with what to look at', { timeout: 3
 });
 
 // A port that another program holds, and an address of another machine, were "ok" all the way.
-test('check NAME tries to bind what up would, unless the tunnel runs', { timeout: 30_000 }, async () => {
+test('check NAME tries to bind what up would, unless the tunnel runs', async () => {
   await using cli = await tunnelCli();
   await using sshd = await startSshd();
   const mail = await startPop3Server();

@@ -37,7 +37,7 @@ function terminal(cli: TunnelCli, ...args: readonly string[]): Terminal {
   return new Terminal(process.execPath, [TUNNEL, ...args], { env: cli.home.env, cwd: cli.home.dir });
 }
 
-test('up without a name offers a picker', { timeout: 30_000 }, async () => {
+test('up without a name offers a picker', async () => {
   await using on = await stage();
   await using screen = terminal(on.cli, 'up');
   await screen.expect('Which tunnels?');
@@ -48,7 +48,7 @@ test('up without a name offers a picker', { timeout: 30_000 }, async () => {
 });
 
 describe('a question of a login', () => {
-  test('is put to the person at up, and the typing stays hidden', { timeout: 30_000 }, async () => {
+  test('is put to the person at up, and the typing stays hidden', async () => {
     await using on = await stage();
     await using screen = terminal(on.cli, 'up', 'locked');
     await screen.expect(/[Pp]assphrase/);
@@ -59,25 +59,21 @@ describe('a question of a login', () => {
     expect(await ask(on.port, 'hello')).toBe('hello');
   });
 
-  test(
-    'about an unknown host shows its fingerprint, which may be typed for yes, and remembers it',
-    { timeout: 30_000 },
-    async () => {
-      await using on = await stage();
-      await writeFile(on.sshd.knownHostsFile, '');
-      await using screen = terminal(on.cli, 'up', 'plain');
-      const fingerprint = await screen.expect(/SHA256:[\w+/]{43}/);
-      await screen.expect('from now on?');
-      screen.enter();
-      await screen.expect('Please type yes, no or the fingerprint.');
-      screen.enter(fingerprint);
-      await screen.expect(/plain +.* +up/);
-      expect(await screen.exit()).toBe(0);
-      expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toContain('ssh-ed25519');
-    },
-  );
+  test('about an unknown host shows its fingerprint, which may be typed for yes, and remembers it', async () => {
+    await using on = await stage();
+    await writeFile(on.sshd.knownHostsFile, '');
+    await using screen = terminal(on.cli, 'up', 'plain');
+    const fingerprint = await screen.expect(/SHA256:[\w+/]{43}/);
+    await screen.expect('from now on?');
+    screen.enter();
+    await screen.expect('Please type yes, no or the fingerprint.');
+    screen.enter(fingerprint);
+    await screen.expect(/plain +.* +up/);
+    expect(await screen.exit()).toBe(0);
+    expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toContain('ssh-ed25519');
+  });
 
-  test('no to an unknown host is 5, and nothing is remembered', { timeout: 30_000 }, async () => {
+  test('no to an unknown host is 5, and nothing is remembered', async () => {
     await using on = await stage();
     await writeFile(on.sshd.knownHostsFile, '');
     await using screen = terminal(on.cli, 'up', 'plain');
@@ -87,7 +83,7 @@ describe('a question of a login', () => {
     expect(await readFile(on.sshd.knownHostsFile, 'utf8')).toBe('');
   });
 
-  test('Ctrl-C in it withdraws the tunnel and ends with 130', { timeout: 30_000 }, async () => {
+  test('Ctrl-C in it withdraws the tunnel and ends with 130', async () => {
     await using on = await stage();
     await using screen = terminal(on.cli, 'up', 'locked');
     await screen.expect(/[Pp]assphrase/);
@@ -97,28 +93,24 @@ describe('a question of a login', () => {
     expect((await on.cli.snapshot()).tunnels).toEqual([]);
   });
 
-  test(
-    'with nobody there makes up end with 4; other commands mention it, and answer asks it',
-    { timeout: 30_000 },
-    async () => {
-      await using on = await stage();
-      const { cli } = on;
-      const up = await cli.run('up', 'locked');
-      expect({ code: up.code, says: up.stderr.includes('tunnel answer') }).toEqual({ code: 4, says: true });
-      expect((await cli.status('locked')).state).toBe('waiting');
-      expect((await cli.run('answer')).code).toBe(4);
+  test('with nobody there makes up end with 4; other commands mention it, and answer asks it', async () => {
+    await using on = await stage();
+    const { cli } = on;
+    const up = await cli.run('up', 'locked');
+    expect({ code: up.code, says: up.stderr.includes('tunnel answer') }).toEqual({ code: 4, says: true });
+    expect((await cli.status('locked')).state).toBe('waiting');
+    expect((await cli.run('answer')).code).toBe(4);
 
-      await using status = terminal(cli, 'status');
-      await status.expect('locked waits for an answer: tunnel answer');
-      expect(await status.exit()).toBe(0);
+    await using status = terminal(cli, 'status');
+    await status.expect('locked waits for an answer: tunnel answer');
+    expect(await status.exit()).toBe(0);
 
-      await using answer = terminal(cli, 'answer');
-      await answer.expect(/[Pp]assphrase/);
-      answer.enter(PASSPHRASE);
-      await answer.expect(/locked +.* +up/);
-      expect(await answer.exit()).toBe(0);
-    },
-  );
+    await using answer = terminal(cli, 'answer');
+    await answer.expect(/[Pp]assphrase/);
+    answer.enter(PASSPHRASE);
+    await answer.expect(/locked +.* +up/);
+    expect(await answer.exit()).toBe(0);
+  });
 });
 
 test('colours are for a terminal, and NO_COLOR is heard', { timeout: 20_000 }, async () => {
@@ -134,7 +126,7 @@ test('colours are for a terminal, and NO_COLOR is heard', { timeout: 20_000 }, a
   expect((await on.cli.ok('list')).stdout).not.toContain('\x1b');
 });
 
-test('status --watch draws the table anew when something happens', { timeout: 30_000 }, async () => {
+test('status --watch draws the table anew when something happens', async () => {
   await using on = await stage();
   await using screen = terminal(on.cli, 'status', '--watch');
   await screen.expect('No tunnel is running.');
@@ -144,7 +136,7 @@ test('status --watch draws the table anew when something happens', { timeout: 30
   expect(await screen.exit()).toBe(130);
 });
 
-test('a question on two terminals is answered on one, and leaves the other', { timeout: 30_000 }, async () => {
+test('a question on two terminals is answered on one, and leaves the other', async () => {
   await using on = await stage();
   await using first = terminal(on.cli, 'up', 'locked');
   await first.expect(/[Pp]assphrase/);
@@ -155,7 +147,7 @@ test('a question on two terminals is answered on one, and leaves the other', { t
   expect(await Promise.all([first.exit(), second.exit()])).toEqual([0, 0]);
 });
 
-test('a closed terminal withdraws what was not up yet', { timeout: 30_000 }, async () => {
+test('a closed terminal withdraws what was not up yet', async () => {
   await using on = await stage();
   const screen = terminal(on.cli, 'up', 'locked');
   await screen.expect(/[Pp]assphrase/);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ask } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { CAN_HANG, hang } from '../support/hanging.ts';
@@ -10,9 +10,6 @@ import { freePort, startSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 /** A real server, an echo behind it, and profile `t` that leads there. */
 async function stage() {
@@ -51,7 +48,7 @@ function errorOf({ stdout }: Ran): { code: string; exit: number; hint: string; m
   return parsed.error;
 }
 
-test('a tunnel from its first up to its down, as a script sees it', { timeout: 30_000 }, async () => {
+test('a tunnel from its first up to its down, as a script sees it', async () => {
   await using on = await stage();
   const { cli, port, route } = on;
 
@@ -97,7 +94,7 @@ test('a tunnel from its first up to its down, as a script sees it', { timeout: 3
 });
 
 describe('a command line that is wrong', () => {
-  test('changes nothing, starts nothing, and names what was probably meant', { timeout: 30_000 }, async () => {
+  test('changes nothing, starts nothing, and names what was probably meant', async () => {
     await using cli = await tunnelCli();
     await cli.home.profile('pop-mail', 'via: a@b\nforwards: [1:b:2]\n');
     const lines: readonly (readonly [readonly string[], number, string])[] = [

@@ -16,7 +16,7 @@ function end(pids: readonly number[]): void {
   signalAll(pids.toReversed(), 'SIGKILL');
 }
 
-test('connections: 2 spreads clients over two logins, and either may be lost alone', { timeout: 30_000 }, async () => {
+test('connections: 2 spreads clients over two logins, and either may be lost alone', async () => {
   const target = await TcpTarget.start(echo);
   await using sshd = await startSshd();
   await using cli = await tunnelCli();
@@ -42,7 +42,7 @@ test('connections: 2 spreads clients over two logins, and either may be lost alo
   await target.close();
 });
 
-test('the tunnel stays up over the second connection when the first is lost', { timeout: 30_000 }, async () => {
+test('the tunnel stays up over the second connection when the first is lost', async () => {
   const target = await TcpTarget.start(echo);
   await using sshd = await startSshd();
   await using cli = await tunnelCli();

@@ -53,7 +53,7 @@ test('on demand: nothing is dialled by `up`; the first uses dial once; idle, the
 
   expect(await ask(port, 'again')).toBe('again');
   expect(sshd.logins).toBe(2);
-}, 30_000);
+});
 
 test('on demand: the countdown is in status from the end of the last connection on', async () => {
   const port = await onDemand('idle: 5m');
@@ -70,7 +70,7 @@ test('on demand: the countdown is in status from the end of the last connection 
   expect(leftMs).toBeGreaterThan(290_000);
   expect(leftMs).toBeLessThan(300_000);
   expect((await cli.ok('status', 't')).stdout).toMatch(/\(closes in (5m|4m5\ds)\)/);
-}, 30_000);
+});
 
 test('on demand: a use in the very moment of closing is served', async () => {
   const port = await onDemand('idle: 40ms');
@@ -90,7 +90,7 @@ test('on demand: the lifetime ends even what is in use', async () => {
   await cli.becomes('t', 'idle');
   await noSession();
   await cli.logged('t', 'its lifetime of 5s is over');
-}, 30_000);
+});
 
 test('on demand: with the server gone the first client is held until it is back', async () => {
   const port = await onDemand('idle: 5m', 'reconnect: { initial: 200ms, max: 1s }\n');
@@ -102,7 +102,7 @@ test('on demand: with the server gone the first client is held until it is back'
 
   expect(await answer).toBe('patience');
   expect((await cli.becomes('t', 'up')).lastError).toBeNull();
-}, 30_000);
+});
 
 test('on demand: `whileDown: refuse` serves the first use, and lets nobody wait for a server that is gone', async () => {
   const port = await onDemand('idle: 300ms', 'whileDown: refuse\n');
@@ -116,7 +116,7 @@ test('on demand: `whileDown: refuse` serves the first use, and lets nobody wait 
 
   expect(['', 'cut']).toContain(answer);
   expect(performance.now() - startedAt).toBeLessThan(8_000); // who is held waits 15 s
-}, 30_000);
+});
 
 test('on demand: beside a forward that is always open it is idle by itself, and the link stays', async () => {
   const first = `  - { local: 127.0.0.1:auto, to: 127.0.0.1:${target.port} }\n`;
@@ -131,4 +131,4 @@ test('on demand: beside a forward that is always open it is idle by itself, and 
   expect(await cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });
   expect((await cli.ok('status', 't')).stdout).toMatch(/\(idle\)/);
   expect(sshd.logins).toBe(1);
-}, 30_000);
+});

@@ -11,7 +11,7 @@ function inTempDir(cli: TunnelCli): { env: Record<string, string>; left: () => P
   return { env, left: async () => (await readdir(cli.home.dir)).filter((name) => name.startsWith('tunnel-')) };
 }
 
-test('without a terminal it shows mail before and after the cut, and ends with 0', { timeout: 30_000 }, async () => {
+test('without a terminal it shows mail before and after the cut, and ends with 0', async () => {
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
 
@@ -25,7 +25,7 @@ test('without a terminal it shows mail before and after the cut, and ends with 0
   expect(await left()).toEqual([]);
 });
 
-test('two demos at once do not meet', { timeout: 30_000 }, async () => {
+test('two demos at once do not meet', async () => {
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
 
@@ -38,7 +38,7 @@ test('two demos at once do not meet', { timeout: 30_000 }, async () => {
   expect(await left()).toEqual([]);
 });
 
-test('on a terminal it serves a mail client until Ctrl-C, and then leaves nothing', { timeout: 30_000 }, async () => {
+test('on a terminal it serves a mail client until Ctrl-C, and then leaves nothing', async () => {
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });
@@ -58,7 +58,7 @@ test.each<[what: string, signals: readonly NodeJS.Signals[]]>([
   ['Ctrl-C in the middle', ['SIGINT']],
   ['an impatient second signal', ['SIGINT', 'SIGTERM']],
   ['a terminal that is closed', ['SIGHUP']],
-])('%s leaves no folder and no supervisor', { timeout: 30_000 }, async (_what, signals) => {
+])('%s leaves no folder and no supervisor', async (_what, signals) => {
   await using cli = await tunnelCli();
   const { env, left } = inTempDir(cli);
   await using screen = new Terminal(process.execPath, [TUNNEL, 'demo'], { env, cwd: cli.home.dir });

@@ -1,13 +1,10 @@
 import { readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { KEYS, Terminal } from '../support/pty.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const GOOD =
   'via: alice@pop.example.org # mine\nsshConfig: none\nforwards:\n  - localhost:1113 -> pop.example.org:113\n';
@@ -67,32 +64,28 @@ describe('edit', () => {
     expect(await readFile(real, 'utf8')).toContain('1114');
   });
 
-  test(
-    'offers to go on editing on a terminal, and a Ctrl-C in the editor is the editor’s',
-    { timeout: 30_000 },
-    async () => {
-      await using cli = await tunnelCli();
-      const file = await cli.home.profile('mail', GOOD);
-      const script = join(cli.home.dir, 'editor.sh');
-      // First a mistake, after a Ctrl-C that only the editor heeds; then its correction.
-      await writeFile(
-        script,
-        'if grep -q 1113 "$1"; then trap : INT; echo editing; until read line; do :; done; sed -i s/1113/oops/ "$1"; else sed -i s/oops/1115/ "$1"; fi\n',
-      );
-      await using screen = terminal(cli, { VISUAL: `sh ${script}` }, 'edit', 'mail');
+  test('offers to go on editing on a terminal, and a Ctrl-C in the editor is the editor’s', async () => {
+    await using cli = await tunnelCli();
+    const file = await cli.home.profile('mail', GOOD);
+    const script = join(cli.home.dir, 'editor.sh');
+    // First a mistake, after a Ctrl-C that only the editor heeds; then its correction.
+    await writeFile(
+      script,
+      'if grep -q 1113 "$1"; then trap : INT; echo editing; until read line; do :; done; sed -i s/1113/oops/ "$1"; else sed -i s/oops/1115/ "$1"; fi\n',
+    );
+    await using screen = terminal(cli, { VISUAL: `sh ${script}` }, 'edit', 'mail');
 
-      await screen.expect('editing');
-      screen.type(KEYS.ctrlC);
-      screen.enter('go');
-      await screen.expect(`${file}:4:5:`);
-      await screen.expect('Edit it again?');
-      screen.enter();
-      await screen.expect('Saved');
+    await screen.expect('editing');
+    screen.type(KEYS.ctrlC);
+    screen.enter('go');
+    await screen.expect(`${file}:4:5:`);
+    await screen.expect('Edit it again?');
+    screen.enter();
+    await screen.expect('Saved');
 
-      expect(await screen.exit()).toBe(0);
-      expect(await readFile(file, 'utf8')).toBe(GOOD.replace('1113', '1115'));
-    },
-  );
+    expect(await screen.exit()).toBe(0);
+    expect(await readFile(file, 'utf8')).toBe(GOOD.replace('1113', '1115'));
+  });
 });
 
 describe('rename', () => {
@@ -112,7 +105,7 @@ describe('rename', () => {
 });
 
 describe('rm', () => {
-  test('needs a yes: typed, or given', { timeout: 30_000 }, async () => {
+  test('needs a yes: typed, or given', async () => {
     await using cli = await tunnelCli();
     await cli.home.profile('mail', GOOD);
 
@@ -139,7 +132,7 @@ describe('rm', () => {
     expect(ran.stderr).toContain('mail');
   });
 
-  test('leaves a running tunnel alone unless it may stop it', { timeout: 30_000 }, async () => {
+  test('leaves a running tunnel alone unless it may stop it', async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     await cli.home.profile('mail', `${viaSshd(sshd)}forwards:\n  - localhost:auto -> localhost:${sshd.port}\n`);

@@ -60,7 +60,7 @@ const lines = async (file: string): Promise<readonly string[]> => (await readFil
 const login = ({ cli }: Stage, ...options: readonly string[]): Promise<Ran> =>
   cli.run('ssh', '-o', 'BatchMode=yes', ...options, 'pop', 'true');
 
-describe('further keys of a server that is known', { timeout: 30_000 }, () => {
+describe('further keys of a server that is known', () => {
   const TYPES = ['ed25519', 'ecdsa', 'rsa'] as const;
 
   test('are recorded without a question, as ssh does by default', async () => {
@@ -96,7 +96,7 @@ describe('further keys of a server that is known', { timeout: 30_000 }, () => {
   });
 });
 
-describe('a host key', { timeout: 30_000 }, () => {
+describe('a host key', () => {
   test('is looked for and recorded under HostKeyAlias', async () => {
     await using here = await stage();
     await writeFile(here.knownHosts, `${here.name} ${await keyOf(here.sshd)}\n`);
@@ -187,30 +187,26 @@ describe('a host key', { timeout: 30_000 }, () => {
   });
 });
 
-test(
-  'old algorithms are used by a profile with `legacy: true` alone, and shown wherever it is',
-  { timeout: 30_000 },
-  async () => {
-    // What OpenSSH 7.4 in its oldest dress offers.
-    const old = ['KexAlgorithms diffie-hellman-group14-sha1', 'Ciphers aes128-cbc', 'MACs hmac-sha1'];
-    await using here = await stage({ config: old });
-    await writeFile(here.knownHosts, `${here.name} ${await keyOf(here.sshd)}\n`);
-    await profile(here, 'old', '{ host: pop, legacy: true }');
+test('old algorithms are used by a profile with `legacy: true` alone, and shown wherever it is', async () => {
+  // What OpenSSH 7.4 in its oldest dress offers.
+  const old = ['KexAlgorithms diffie-hellman-group14-sha1', 'Ciphers aes128-cbc', 'MACs hmac-sha1'];
+  await using here = await stage({ config: old });
+  await writeFile(here.knownHosts, `${here.name} ${await keyOf(here.sshd)}\n`);
+  await profile(here, 'old', '{ host: pop, legacy: true }');
 
-    const up = await here.cli.run('up', 'old');
-    const other = await here.cli.run('up', 'mail');
-    const status = await here.cli.ok('status', 'old');
+  const up = await here.cli.run('up', 'old');
+  const other = await here.cli.run('up', 'mail');
+  const status = await here.cli.ok('status', 'old');
 
-    const shown =
-      'uses old algorithms, which its profile allows by `legacy: true`: diffie-hellman-group14-sha1, aes128-cbc, hmac-sha1';
-    expect([up.code, other.code]).toEqual([0, 7]);
-    expect(up.stderr).toContain(shown);
-    expect(status.stdout).toContain(shown);
-    expect(other.stderr).toContain('An old server may need `legacy: true`');
-  },
-);
+  const shown =
+    'uses old algorithms, which its profile allows by `legacy: true`: diffie-hellman-group14-sha1, aes128-cbc, hmac-sha1';
+  expect([up.code, other.code]).toEqual([0, 7]);
+  expect(up.stderr).toContain(shown);
+  expect(status.stdout).toContain(shown);
+  expect(other.stderr).toContain('An old server may need `legacy: true`');
+});
 
-test('a key is found in the agent that IdentityAgent of ssh_config names', { timeout: 30_000 }, async () => {
+test('a key is found in the agent that IdentityAgent of ssh_config names', async () => {
   await using here = await stage();
   await writeFile(here.knownHosts, `${here.name} ${await keyOf(here.sshd)}\n`);
   await using agent = await TestAgent.start(join(here.cli.home.dir, 'agent'));

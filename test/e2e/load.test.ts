@@ -105,30 +105,26 @@ test('500 connections at once are all served', { timeout: 60_000 }, async () => 
   expect(forward.totalConnections).toBe(500);
 });
 
-test(
-  'a connection that is half closed goes on in the other direction, whichever side ended first',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage((socket) => {
-      socket.write('greeting\n');
-      socket.once('data', (asked: Buffer) => {
-        if (asked.toString() !== 'you first\n') return;
-        socket.end('the target ends\n'); // and goes on reading
-        socket.on('data', (late: Buffer) => on.late.push(late.toString()));
-      });
-      socket.once('end', () => socket.end('after your end\n'));
-    }).then((made) => Object.assign(made, { late: new Array<string>() }));
+test('a connection that is half closed goes on in the other direction, whichever side ended first', async () => {
+  await using on = await stage((socket) => {
+    socket.write('greeting\n');
+    socket.once('data', (asked: Buffer) => {
+      if (asked.toString() !== 'you first\n') return;
+      socket.end('the target ends\n'); // and goes on reading
+      socket.on('data', (late: Buffer) => on.late.push(late.toString()));
+    });
+    socket.once('end', () => socket.end('after your end\n'));
+  }).then((made) => Object.assign(made, { late: new Array<string>() }));
 
-    const clientFirst = await ask(on.port, 'I end first\n');
-    const socket = connect({ port: on.port, host: '127.0.0.1', allowHalfOpen: true });
-    socket.resume().write('you first\n');
-    await once(socket, 'end');
-    socket.end('still sending\n');
-    await eventually(() => on.late.join('') === 'still sending\n');
+  const clientFirst = await ask(on.port, 'I end first\n');
+  const socket = connect({ port: on.port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.resume().write('you first\n');
+  await once(socket, 'end');
+  socket.end('still sending\n');
+  await eventually(() => on.late.join('') === 'still sending\n');
 
-    expect(clientFirst).toBe('greeting\nafter your end\n');
-  },
-);
+  expect(clientFirst).toBe('greeting\nafter your end\n');
+});
 
 function flood(socket: Socket, chunk: Buffer, times: number): void {
   for (let left = times; left > 0; left -= 1) {

@@ -2,16 +2,13 @@ import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { leaksOf } from '../support/leaks.ts';
 import { loginStage, type LoginStage } from '../support/login-stage.ts';
 import { Terminal } from '../support/pty.ts';
 import { makeKey } from '../support/sshd.ts';
 import { TUNNEL } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const MARKERS = {
   password: 'marker-password-5Lw2',

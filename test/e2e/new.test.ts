@@ -1,12 +1,9 @@
 import { copyFile, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { KEYS, Terminal } from '../support/pty.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const LINE = 'ssh -N -L 1113:pop.example.org:113 alice@pop.example.org';
 
@@ -132,7 +129,7 @@ describe('the wizard', () => {
     expect((await cli.status('pop-mail')).state).toBe('up');
   });
 
-  test('asks for a passphrase there and then, and never shows it', { timeout: 30_000 }, async () => {
+  test('asks for a passphrase there and then, and never shows it', async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     await giveKey(cli, sshd, 'open sesame');
@@ -182,7 +179,7 @@ describe('the wizard', () => {
     expect(await screen.exit()).toBe(0);
   });
 
-  test('Ctrl-C writes nothing', { timeout: 30_000 }, async () => {
+  test('Ctrl-C writes nothing', async () => {
     await using cli = await tunnelCli();
     await using screen = wizard(cli);
 

@@ -55,7 +55,7 @@ test(
   },
 );
 
-test('a path that swallows everything is noticed in time, and what was open ends', { timeout: 30_000 }, async () => {
+test('a path that swallows everything is noticed in time, and what was open ends', async () => {
   await using on = await stage('keepalive: { interval: 1s, maxMissed: 2 }\nreconnect: { initial: 200ms, max: 1s }');
   const open = await talking(on.port);
   const closed = closing(open).then(() => performance.now());
@@ -72,27 +72,23 @@ test('a path that swallows everything is noticed in time, and what was open ends
   expect(performance.now() - healedAt).toBeLessThan(3_000);
 });
 
-test(
-  'a server that was dialled in the middle of an outage, and stays silent, is dialled anew before its connect limit',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage('keepalive: { interval: 1s, maxMissed: 2 }');
+test('a server that was dialled in the middle of an outage, and stays silent, is dialled anew before its connect limit', async () => {
+  await using on = await stage('keepalive: { interval: 1s, maxMissed: 2 }');
 
-    on.path.drop(); // takes connections, as a router does whose server is away, and forgets them
-    await on.cli.becomes('t', 'retrying');
-    const asked = ask(on.port, 'held');
-    await eventually(() => on.path.joinedAtMs.length > 1, { what: 'a dial into the outage' });
-    await observes(500, () => on.sshd.logins > 1, 'what the server said on it came through');
-    await on.path.heal();
-    const healedAt = performance.now();
+  on.path.drop(); // takes connections, as a router does whose server is away, and forgets them
+  await on.cli.becomes('t', 'retrying');
+  const asked = ask(on.port, 'held');
+  await eventually(() => on.path.joinedAtMs.length > 1, { what: 'a dial into the outage' });
+  await observes(500, () => on.sshd.logins > 1, 'what the server said on it came through');
+  await on.path.heal();
+  const healedAt = performance.now();
 
-    expect(await asked).toBe('held');
-    expect(performance.now() - healedAt).toBeLessThan(7_000); // the limit of the first dial is 10 s
-    expect(on.sshd.logins).toBe(2);
-  },
-);
+  expect(await asked).toBe('held');
+  expect(performance.now() - healedAt).toBeLessThan(7_000); // the limit of the first dial is 10 s
+  expect(on.sshd.logins).toBe(2);
+});
 
-test('a cut of some seconds, shorter than the keepalive allows, costs no reconnect', { timeout: 30_000 }, async () => {
+test('a cut of some seconds, shorter than the keepalive allows, costs no reconnect', async () => {
   await using on = await stage('keepalive: { interval: 2s, maxMissed: 3 }');
   const open = await talking(on.port);
 
@@ -118,7 +114,7 @@ test('a slow path that is busy both ways is not declared dead', { timeout: 40_00
   expect(await on.cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });
 });
 
-test('a link that is cut by resets works again at once, and no client is refused', { timeout: 30_000 }, async () => {
+test('a link that is cut by resets works again at once, and no client is refused', async () => {
   await using on = await stage('');
 
   on.path.reset();
@@ -149,28 +145,24 @@ test(
   },
 );
 
-test(
-  'a target that is down closes its client promptly, and serves the next one when it is up',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage('');
-    const port = on.target.port;
-    await on.target.close();
+test('a target that is down closes its client promptly, and serves the next one when it is up', async () => {
+  await using on = await stage('');
+  const port = on.target.port;
+  await on.target.close();
 
-    const startedAt = performance.now();
-    const answer = await ask(on.port, 'anybody?').catch(() => 'cut');
-    const tookMs = performance.now() - startedAt;
-    await using back = await TcpTarget.start(echo, '127.0.0.1', port);
-    const next = await ask(on.port, 'now');
+  const startedAt = performance.now();
+  const answer = await ask(on.port, 'anybody?').catch(() => 'cut');
+  const tookMs = performance.now() - startedAt;
+  await using back = await TcpTarget.start(echo, '127.0.0.1', port);
+  const next = await ask(on.port, 'now');
 
-    expect(['', 'cut']).toContain(answer);
-    expect(tookMs).toBeLessThan(5_000); // by the server's word, and not by the 15 s of a channel without one
-    expect(next).toBe('now');
-    expect(back.accepted).toBe(1);
-    expect(await on.cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });
-    await on.cli.logged('t', /TARGET_REFUSED|[Cc]onnection refused/);
-  },
-);
+  expect(['', 'cut']).toContain(answer);
+  expect(tookMs).toBeLessThan(5_000); // by the server's word, and not by the 15 s of a channel without one
+  expect(next).toBe('now');
+  expect(back.accepted).toBe(1);
+  expect(await on.cli.status('t')).toMatchObject({ state: 'up', reconnects: 0 });
+  await on.cli.logged('t', /TARGET_REFUSED|[Cc]onnection refused/);
+});
 
 /** How long after that moment somebody dialled through the path: what we decide, and not how long a login takes here. */
 function dialledAfter({ joinedAtMs }: FaultyPath, atMs: number): number {

@@ -26,34 +26,30 @@ async function popMail() {
   };
 }
 
-test(
-  'a mail client reads its mail through localhost, by hand and by a real client library',
-  { timeout: 30_000 },
-  async () => {
-    await using stage = await popMail();
-    const { cli } = stage;
+test('a mail client reads its mail through localhost, by hand and by a real client library', async () => {
+  await using stage = await popMail();
+  const { cli } = stage;
 
-    const up = await cli.ok('up', 'pop-mail');
-    const port = await cli.port('pop-mail');
-    const byHand = await ask(port, 'USER alice\r\nPASS secret\r\nSTAT\r\nQUIT\r\n');
-    const client = new Pop3Command({ user: 'alice', password: 'secret', host: 'localhost', port });
-    const list = await client.UIDL();
-    const first = await client.RETR(1);
-    await client.QUIT();
+  const up = await cli.ok('up', 'pop-mail');
+  const port = await cli.port('pop-mail');
+  const byHand = await ask(port, 'USER alice\r\nPASS secret\r\nSTAT\r\nQUIT\r\n');
+  const client = new Pop3Command({ user: 'alice', password: 'secret', host: 'localhost', port });
+  const list = await client.UIDL();
+  const first = await client.RETR(1);
+  await client.QUIT();
 
-    expect(up.stdout).toMatch(new RegExp(`pop-mail +localhost:${port} -> localhost:\\d+ +up`));
-    expect(byHand.split('\r\n').map((line) => line.slice(0, 3))).toEqual(['+OK', '+OK', '+OK', '+OK', '+OK', '']);
-    expect(list).toHaveLength(3);
-    expect(first).toMatch(/^Subject: /m);
-    const forward = await eventually(async () => {
-      const [one] = (await cli.status('pop-mail')).forwards;
-      return one?.openConnections === 0 ? one : undefined; // a moment after the client has gone
-    });
-    expect(forward).toMatchObject({ kind: 'local', state: 'up', totalConnections: 2 });
-  },
-);
+  expect(up.stdout).toMatch(new RegExp(`pop-mail +localhost:${port} -> localhost:\\d+ +up`));
+  expect(byHand.split('\r\n').map((line) => line.slice(0, 3))).toEqual(['+OK', '+OK', '+OK', '+OK', '+OK', '']);
+  expect(list).toHaveLength(3);
+  expect(first).toMatch(/^Subject: /m);
+  const forward = await eventually(async () => {
+    const [one] = (await cli.status('pop-mail')).forwards;
+    return one?.openConnections === 0 ? one : undefined; // a moment after the client has gone
+  });
+  expect(forward).toMatchObject({ kind: 'local', state: 'up', totalConnections: 2 });
+});
 
-test('both addresses of localhost lead to the target', { timeout: 30_000 }, async () => {
+test('both addresses of localhost lead to the target', async () => {
   await using stage = await popMail();
   await stage.cli.ok('up', 'pop-mail');
   const port = await stage.cli.port('pop-mail');
@@ -63,7 +59,7 @@ test('both addresses of localhost lead to the target', { timeout: 30_000 }, asyn
   expect(greetings.map((text) => text.slice(0, 3))).toEqual(['+OK', '+OK']);
 });
 
-test('mail that is asked for while the server restarts comes once it is back', { timeout: 30_000 }, async () => {
+test('mail that is asked for while the server restarts comes once it is back', async () => {
   await using stage = await popMail();
   const { cli, sshd } = stage;
   await cli.ok('up', 'pop-mail');
@@ -82,23 +78,19 @@ test('mail that is asked for while the server restarts comes once it is back', {
   expect(status).toMatchObject({ reconnects: 1, lastError: null });
 });
 
-test(
-  'kill -9 of the supervisor leaves nothing listening, and the next command brings the tunnels back',
-  { timeout: 30_000 },
-  async () => {
-    await using stage = await popMail();
-    const { cli } = stage;
-    await cli.ok('up', 'pop-mail');
-    const port = await cli.port('pop-mail');
+test('kill -9 of the supervisor leaves nothing listening, and the next command brings the tunnels back', async () => {
+  await using stage = await popMail();
+  const { cli } = stage;
+  await cli.ok('up', 'pop-mail');
+  const port = await cli.port('pop-mail');
 
-    process.kill(await cli.supervisorPid(), 'SIGKILL');
-    await eventually(() => refuses(port), { what: `port ${port} to be free` });
-    const orphaned = await cli.run('status');
-    await cli.ok('daemon', 'restart');
-    await cli.becomes('pop-mail', 'up');
+  process.kill(await cli.supervisorPid(), 'SIGKILL');
+  await eventually(() => refuses(port), { what: `port ${port} to be free` });
+  const orphaned = await cli.run('status');
+  await cli.ok('daemon', 'restart');
+  await cli.becomes('pop-mail', 'up');
 
-    expect(orphaned.stderr).toContain('pop-mail. `tunnel daemon restart`');
-    expect(await cli.port('pop-mail')).toBe(port);
-    expect(await ask(port, 'QUIT\r\n')).toMatch(/^\+OK/);
-  },
-);
+  expect(orphaned.stderr).toContain('pop-mail. `tunnel daemon restart`');
+  expect(await cli.port('pop-mail')).toBe(port);
+  expect(await ask(port, 'QUIT\r\n')).toMatch(/^\+OK/);
+});

@@ -30,7 +30,7 @@ async function stage(bind = '127.0.0.1:auto') {
 const errorOf = (json: string): { code: string; message: string; hint: string; exit: number } =>
   (JSON.parse(json) as { error: { code: string; message: string; hint: string; exit: number } }).error;
 
-test('a key that the server does not know is one refused login, final, with exit 4', { timeout: 30_000 }, async () => {
+test('a key that the server does not know is one refused login, final, with exit 4', async () => {
   await using on = await stage();
   const wrong = join(on.cli.home.dir, 'wrong_key');
   await makeKey(wrong, 'ed25519');
@@ -45,84 +45,68 @@ test('a key that the server does not know is one refused login, final, with exit
   expect(await on.cli.status('t')).toMatchObject({ state: 'failed', lastError: { code: 'LOGIN_REFUSED' } });
 });
 
-test(
-  'an unknown host key with nobody to ask is refused before any login, with exit 5',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage();
-    await writeFile(on.sshd.knownHostsFile, '');
+test('an unknown host key with nobody to ask is refused before any login, with exit 5', async () => {
+  await using on = await stage();
+  await writeFile(on.sshd.knownHostsFile, '');
 
-    const up = await on.cli.run('up', 't', '--json');
+  const up = await on.cli.run('up', 't', '--json');
 
-    const error = errorOf(up.stdout);
-    expect({ code: up.code, error: error.code }).toEqual({ code: 5, error: 'HOST_KEY_UNKNOWN' });
-    expect(`${error.message} ${error.hint}`).toMatch(/SHA256:.*tunnel trust/s);
-    expect(on.sshd.log).not.toMatch(/Accepted|Failed|publickey for/);
-  },
-);
+  const error = errorOf(up.stdout);
+  expect({ code: up.code, error: error.code }).toEqual({ code: 5, error: 'HOST_KEY_UNKNOWN' });
+  expect(`${error.message} ${error.hint}`).toMatch(/SHA256:.*tunnel trust/s);
+  expect(on.sshd.log).not.toMatch(/Accepted|Failed|publickey for/);
+});
 
-test(
-  'a changed host key stops a tunnel that was up, names both keys and sends no login',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage();
-    await on.cli.ok('up', 't');
-    await eventually(() => on.sshd.logins === 1, { what: 'the line of the login in the log of the server' });
+test('a changed host key stops a tunnel that was up, names both keys and sends no login', async () => {
+  await using on = await stage();
+  await on.cli.ok('up', 't');
+  await eventually(() => on.sshd.logins === 1, { what: 'the line of the login in the log of the server' });
 
-    await on.sshd.kill();
-    await on.sshd.changeHostKey();
-    await on.sshd.start();
-    const status = await on.cli.becomes('t', 'failed', 10_000);
+  await on.sshd.kill();
+  await on.sshd.changeHostKey();
+  await on.sshd.start();
+  const status = await on.cli.becomes('t', 'failed', 10_000);
 
-    expect(status.lastError?.code).toBe('HOST_KEY_CHANGED');
-    expect(status.lastError?.message.match(/SHA256:/g)).toHaveLength(2);
-    expect(status.lastError?.message).toContain(on.sshd.knownHostsFile);
-    expect(on.sshd.logins).toBe(1);
-    const seen = on.sshd.connections;
-    await observes(2_000, () => on.sshd.connections > seen, 'another connection');
-  },
-);
+  expect(status.lastError?.code).toBe('HOST_KEY_CHANGED');
+  expect(status.lastError?.message.match(/SHA256:/g)).toHaveLength(2);
+  expect(status.lastError?.message).toContain(on.sshd.knownHostsFile);
+  expect(on.sshd.logins).toBe(1);
+  const seen = on.sshd.connections;
+  await observes(2_000, () => on.sshd.connections > seen, 'another connection');
+});
 
-test(
-  'a busy port is named with its holder, costs no login, and is taken when it is free',
-  { timeout: 30_000 },
-  async () => {
-    const port = await freePort(); // nobody else is given it between the holder and us
-    const holder = createServer().listen(port, '127.0.0.1');
-    await once(holder, 'listening');
-    await using on = await stage(`127.0.0.1:${port}`);
+test('a busy port is named with its holder, costs no login, and is taken when it is free', async () => {
+  const port = await freePort(); // nobody else is given it between the holder and us
+  const holder = createServer().listen(port, '127.0.0.1');
+  await once(holder, 'listening');
+  await using on = await stage(`127.0.0.1:${port}`);
 
-    const startedAt = performance.now();
-    const up = await on.cli.run('up', 't', '--json');
-    const tookMs = performance.now() - startedAt;
-    const loginsMeanwhile = on.sshd.logins;
-    holder.close();
-    await on.cli.becomes('t', 'up', 10_000);
+  const startedAt = performance.now();
+  const up = await on.cli.run('up', 't', '--json');
+  const tookMs = performance.now() - startedAt;
+  const loginsMeanwhile = on.sshd.logins;
+  holder.close();
+  await on.cli.becomes('t', 'up', 10_000);
 
-    expect(up.code).toBe(6);
-    expect(errorOf(up.stdout).message).toContain(`pid ${process.pid}`);
-    expect(tookMs).toBeLessThan(10_000); // it would try for 30 s
-    expect(loginsMeanwhile).toBe(0);
-    expect(await ask(port, 'served')).toBe('served');
-  },
-);
+  expect(up.code).toBe(6);
+  expect(errorOf(up.stdout).message).toContain(`pid ${process.pid}`);
+  expect(tookMs).toBeLessThan(10_000); // it would try for 30 s
+  expect(loginsMeanwhile).toBe(0);
+  expect(await ask(port, 'served')).toBe('served');
+});
 
-test(
-  'a host that is away is tried until --wait ends, then 7, and the tunnel stays wanted',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage();
-    await on.sshd.kill();
+test('a host that is away is tried until --wait ends, then 7, and the tunnel stays wanted', async () => {
+  await using on = await stage();
+  await on.sshd.kill();
 
-    const up = await on.cli.run('up', 't', '--wait', '4s', '--json');
-    await on.sshd.start();
+  const up = await on.cli.run('up', 't', '--wait', '4s', '--json');
+  await on.sshd.start();
 
-    expect({ code: up.code, error: errorOf(up.stdout).code }).toEqual({ code: 7, error: 'CONNECT_REFUSED' });
-    await on.cli.becomes('t', 'up', 10_000);
-  },
-);
+  expect({ code: up.code, error: errorOf(up.stdout).code }).toEqual({ code: 7, error: 'CONNECT_REFUSED' });
+  await on.cli.becomes('t', 'up', 10_000);
+});
 
-test('a profile that gains a forward is reloaded without a cut in what is open', { timeout: 30_000 }, async () => {
+test('a profile that gains a forward is reloaded without a cut in what is open', async () => {
   await using on = await stage();
   await on.cli.ok('up', 't');
   const socket = await talking(await on.cli.port('t'));
@@ -138,7 +122,7 @@ test('a profile that gains a forward is reloaded without a cut in what is open',
   socket.destroy();
 });
 
-test('a wrong profile reports every problem with its place and changes nothing', { timeout: 30_000 }, async () => {
+test('a wrong profile reports every problem with its place and changes nothing', async () => {
   await using on = await stage();
   await on.cli.ok('up', 't');
   const file = await on.cli.home.profile(
@@ -156,7 +140,7 @@ test('a wrong profile reports every problem with its place and changes nothing',
   expect(answer).toBe('as before');
 });
 
-test('a state folder that cannot be written is said once, and tunnels go on', { timeout: 30_000 }, async () => {
+test('a state folder that cannot be written is said once, and tunnels go on', async () => {
   await using on = await stage();
   await on.cli.ok('up', 't');
   const port = await on.cli.port('t');
@@ -176,7 +160,7 @@ test('a state folder that cannot be written is said once, and tunnels go on', { 
   expect(await readFile(log, 'utf8')).toBe('in the way');
 });
 
-test('nobody but this user gets at the control socket and the state', { timeout: 30_000 }, async () => {
+test('nobody but this user gets at the control socket and the state', async () => {
   await using on = await stage();
   await on.cli.ok('up', 't');
   const { stat } = await import('node:fs/promises');
@@ -187,25 +171,21 @@ test('nobody but this user gets at the control socket and the state', { timeout:
   expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['700', '600', '700']);
 });
 
-test(
-  'down lets what is open finish within the drain time, then cuts it; nothing listens afterwards',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage();
-    await on.cli.ok('up', 't');
-    const port = await on.cli.port('t');
-    const finishing = await talking(port);
-    const staying = await talking(port);
-    const cut = closing(staying);
+test('down lets what is open finish within the drain time, then cuts it; nothing listens afterwards', async () => {
+  await using on = await stage();
+  await on.cli.ok('up', 't');
+  const port = await on.cli.port('t');
+  const finishing = await talking(port);
+  const staying = await talking(port);
+  const cut = closing(staying);
 
-    const down = on.cli.run('down', 't', '--drain', '6s');
-    await eventually(() => refuses(port));
-    await echoes(finishing, 'the last words\n');
-    finishing.end();
-    await once(finishing, 'end');
-    await cut;
+  const down = on.cli.run('down', 't', '--drain', '6s');
+  await eventually(() => refuses(port));
+  await echoes(finishing, 'the last words\n');
+  finishing.end();
+  await once(finishing, 'end');
+  await cut;
 
-    expect((await down).code).toBe(0);
-    expect(await on.cli.status('t')).toMatchObject({ state: 'stopped' });
-  },
-);
+  expect((await down).code).toBe(0);
+  expect(await on.cli.status('t')).toMatchObject({ state: 'stopped' });
+});

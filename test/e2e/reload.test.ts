@@ -1,13 +1,10 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { ask, echoes, talking } from '../support/clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort, startSshd, type TestSshd } from '../support/sshd.ts';
 import { echo, TcpTarget } from '../support/tcp-target.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 test(
   'a reload keeps what is open through every kind of forward, and so does a restart',

@@ -31,7 +31,7 @@ async function stage(forwards: (parts: Parts) => string, config: readonly string
   };
 }
 
-test('a port that the server chooses leads here, is told, and stays over an outage', { timeout: 30_000 }, async () => {
+test('a port that the server chooses leads here, is told, and stays over an outage', async () => {
   await using on = await stage(
     ({ echoPort }) => `  - { remote: "127.0.0.1:0", to: "127.0.0.1:${echoPort}", name: back }\n`,
   );
@@ -51,7 +51,7 @@ test('a port that the server chooses leads here, is told, and stays over an outa
   ]);
 });
 
-test('what the server refuses at first is exit 8 and failed, and the others serve', { timeout: 30_000 }, async () => {
+test('what the server refuses at first is exit 8 and failed, and the others serve', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await once(holder, 'listening');
   const taken = (holder.address() as { port: number }).port;
@@ -71,37 +71,31 @@ test('what the server refuses at first is exit 8 and failed, and the others serv
   expect(forwards[0]?.lastError?.code).toBe('FORWARD_REFUSED');
 });
 
-test(
-  'a listener that the server still holds after an outage is waited out and explained',
-  { timeout: 30_000 },
-  async () => {
-    const port = await freePort();
-    await using on = await stage(
-      ({ echoPort }) => `  - { remote: "127.0.0.1:${port}", to: "127.0.0.1:${echoPort}" }\n`,
-    );
-    await on.cli.ok('up', 't');
+test('a listener that the server still holds after an outage is waited out and explained', async () => {
+  const port = await freePort();
+  await using on = await stage(({ echoPort }) => `  - { remote: "127.0.0.1:${port}", to: "127.0.0.1:${echoPort}" }\n`);
+  await on.cli.ok('up', 't');
 
-    await on.sshd.kill();
-    await on.cli.becomes('t', 'retrying');
-    const holder = createServer().listen(port, '127.0.0.1');
-    await once(holder, 'listening');
-    await on.sshd.start();
-    const waiting = await eventually(async () => {
-      const { forwards } = await on.cli.status('t');
-      return forwards[0]?.lastError?.code === 'FORWARD_REFUSED' ? forwards[0] : undefined;
-    });
-    holder.close();
+  await on.sshd.kill();
+  await on.cli.becomes('t', 'retrying');
+  const holder = createServer().listen(port, '127.0.0.1');
+  await once(holder, 'listening');
+  await on.sshd.start();
+  const waiting = await eventually(async () => {
+    const { forwards } = await on.cli.status('t');
+    return forwards[0]?.lastError?.code === 'FORWARD_REFUSED' ? forwards[0] : undefined;
+  });
+  holder.close();
 
-    expect([waiting.state, waiting.lastError?.hint]).toEqual([
-      'retrying',
-      expect.stringContaining('ClientAliveInterval'),
-    ]);
-    await on.cli.becomes('t', 'up');
-    expect(await ask(port, 'again')).toBe('again');
-  },
-);
+  expect([waiting.state, waiting.lastError?.hint]).toEqual([
+    'retrying',
+    expect.stringContaining('ClientAliveInterval'),
+  ]);
+  await on.cli.becomes('t', 'up');
+  expect(await ask(port, 'again')).toBe('again');
+});
 
-test('a restart moves the listener over, and what is open lives on', { timeout: 30_000 }, async () => {
+test('a restart moves the listener over, and what is open lives on', async () => {
   await using on = await stage(({ echoPort }) => `  - { remote: "127.0.0.1:0", to: "127.0.0.1:${echoPort}" }\n`);
   await on.cli.ok('up', 't');
   const port = await on.cli.port('t');
@@ -118,7 +112,7 @@ test('a restart moves the listener over, and what is open lives on', { timeout: 
   open.destroy();
 });
 
-test('a target that is away closes its client and is told; down frees the port', { timeout: 30_000 }, async () => {
+test('a target that is away closes its client and is told; down frees the port', async () => {
   await using on = await stage(() => '  - { remote: "127.0.0.1:0", to: "127.0.0.1:1" }\n');
   await on.cli.ok('up', 't');
   const port = await on.cli.port('t');
@@ -131,56 +125,48 @@ test('a target that is away closes its client and is told; down frees the port',
   await eventually(() => refuses(port));
 });
 
-test(
-  'curl at the server reaches this network by a remote-socks forward, in each mode',
-  { timeout: 30_000 },
-  async () => {
-    await using web = await WebTarget.start();
-    await using on = await stage(() => '  - remote-socks: 127.0.0.1:0\n');
-    await on.cli.ok('up', 't');
-    const proxy = `127.0.0.1:${await on.cli.port('t')}`;
-    const url = `http://localhost:${web.port}/page`;
+test('curl at the server reaches this network by a remote-socks forward, in each mode', async () => {
+  await using web = await WebTarget.start();
+  await using on = await stage(() => '  - remote-socks: 127.0.0.1:0\n');
+  await on.cli.ok('up', 't');
+  const proxy = `127.0.0.1:${await on.cli.port('t')}`;
+  const url = `http://localhost:${web.port}/page`;
 
-    const fetched = await Promise.all([
-      curl('--socks5-hostname', proxy, url),
-      curl('--socks4a', proxy, url),
-      curl('--proxy', `http://${proxy}`, '-p', url),
-    ]);
-    const refused = await curl('--socks5-hostname', proxy, 'http://localhost:1/');
+  const fetched = await Promise.all([
+    curl('--socks5-hostname', proxy, url),
+    curl('--socks4a', proxy, url),
+    curl('--proxy', `http://${proxy}`, '-p', url),
+  ]);
+  const refused = await curl('--socks5-hostname', proxy, 'http://localhost:1/');
 
-    expect(fetched.map(({ body }) => body)).toEqual(['served /page', 'served /page', 'served /page']);
-    expect(refused).toMatchObject({ code: 97, said: expect.stringContaining('(5)') as string });
-  },
-);
+  expect(fetched.map(({ body }) => body)).toEqual(['served /page', 'served /page', 'served /page']);
+  expect(refused).toMatchObject({ code: 97, said: expect.stringContaining('(5)') as string });
+});
 
-test(
-  'Unix sockets stand at either end of local and remote forwards, for their owner alone unless the profile says otherwise',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage(
-      ({ dir, echoPort }) => `
+test('Unix sockets stand at either end of local and remote forwards, for their owner alone unless the profile says otherwise', async () => {
+  await using on = await stage(
+    ({ dir, echoPort }) => `
   - { remote: "unix:${dir}/on-server.sock", to: "127.0.0.1:${echoPort}", name: a }
   - { local: "127.0.0.1:auto", to: "unix:${dir}/on-server.sock", name: tcp-unix }
   - { local: "unix:${dir}/b.sock", to: "unix:${dir}/on-server.sock", name: unix-unix }
   - { local: "unix:${dir}/c.sock", to: "127.0.0.1:${echoPort}", name: unix-tcp, access: group }
   - { remote: "127.0.0.1:0", to: "unix:${dir}/c.sock", name: back }
 `,
-    );
-    const { dir } = on.cli.home;
+  );
+  const { dir } = on.cli.home;
 
-    await on.cli.ok('up', 't');
-    const answers = await Promise.all([
-      ask(await on.cli.port('t', 1), 'tcp-unix'),
-      askAt(join(dir, 'b.sock'), 'unix-unix'),
-      askAt(join(dir, 'c.sock'), 'unix-tcp'),
-      ask(await on.cli.port('t', 4), 'remote-unix'),
-    ]);
+  await on.cli.ok('up', 't');
+  const answers = await Promise.all([
+    ask(await on.cli.port('t', 1), 'tcp-unix'),
+    askAt(join(dir, 'b.sock'), 'unix-unix'),
+    askAt(join(dir, 'c.sock'), 'unix-tcp'),
+    ask(await on.cli.port('t', 4), 'remote-unix'),
+  ]);
 
-    expect(answers).toEqual(['tcp-unix', 'unix-unix', 'unix-tcp', 'remote-unix']);
-    const modes = await Promise.all(['b.sock', 'c.sock'].map((name) => stat(join(dir, name))));
-    expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['600', '660']);
-  },
-);
+  expect(answers).toEqual(['tcp-unix', 'unix-unix', 'unix-tcp', 'remote-unix']);
+  const modes = await Promise.all(['b.sock', 'c.sock'].map((name) => stat(join(dir, name))));
+  expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['600', '660']);
+});
 
 async function askAt(path: string, text: string): Promise<string> {
   const socket = connect({ path, allowHalfOpen: true });

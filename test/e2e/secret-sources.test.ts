@@ -1,12 +1,9 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { byPassword, loginStage, type LoginStage } from '../support/login-stage.ts';
 import { Terminal } from '../support/pty.ts';
 import { TUNNEL } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const PASSWORD = 'geheim 17';
 
@@ -85,7 +82,7 @@ test.each([
 });
 
 describe('a vault with a passphrase', () => {
-  test('is made at a terminal, and asked for by the tunnel that needs it', { timeout: 30_000 }, async () => {
+  test('is made at a terminal, and asked for by the tunnel that needs it', async () => {
     await using on = await loginStage(byPassword(PASSWORD));
     await on.profile('mail', 'secrets: { password: vault }\n');
     await using set = terminal(on, 'secret', 'set', 'mail', '--vault');

@@ -1,9 +1,6 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Terminal } from '../support/pty.ts';
 import { TUNNEL, tunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 // With a keychain: test/root/secret-command.test.ts. Here there is none, as on a server or in a container.
 
@@ -24,7 +21,7 @@ test.each([
   expect(ran.stdout).not.toContain('hunter2');
 });
 
-test('nobody types a secret for a keychain that is not there', { timeout: 30_000 }, async () => {
+test('nobody types a secret for a keychain that is not there', async () => {
   await using cli = await tunnelCli();
   const args = [TUNNEL, 'secret', 'set', 'alice@pop.example.org'];
   await using screen = new Terminal(process.execPath, args, { env: cli.home.env, cwd: cli.home.dir });

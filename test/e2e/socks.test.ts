@@ -33,7 +33,7 @@ async function stage(more = '', config: readonly string[] = []) {
   };
 }
 
-test('curl fetches a page in each of its proxy modes, all on one port', { timeout: 30_000 }, async () => {
+test('curl fetches a page in each of its proxy modes, all on one port', async () => {
   await using on = await stage();
   const modes = [
     ['--socks5-hostname', on.proxy],
@@ -56,7 +56,7 @@ test('curl fetches a page in each of its proxy modes, all on one port', { timeou
   await on.cli.logged('web', `-> localhost:${on.web.port}`);
 });
 
-test('names are resolved by the server: one that only it knows is asked for there', { timeout: 30_000 }, async () => {
+test('names are resolved by the server: one that only it knows is asked for there', async () => {
   await using on = await stage('', ['PermitOpen only.the.server.knows:80', 'LogLevel DEBUG']);
 
   const fetched = await curl('--socks5-hostname', on.proxy, 'http://only.the.server.knows/');
@@ -65,7 +65,7 @@ test('names are resolved by the server: one that only it knows is asked for ther
   await eventually(() => on.sshd.log.includes('only.the.server.knows'), { what: 'the name in the log of the server' });
 });
 
-test('what the server refuses reaches the client in words of its protocol', { timeout: 30_000 }, async () => {
+test('what the server refuses reaches the client in words of its protocol', async () => {
   const web = await WebTarget.start();
   await using on = await stage('', [`PermitOpen localhost:${web.port} localhost:1`]);
   const forbidden = on.url;
@@ -83,7 +83,7 @@ test('what the server refuses reaches the client in words of its protocol', { ti
   await web.close();
 });
 
-test('with auth, curl gets through with the password that is kept and not without', { timeout: 30_000 }, async () => {
+test('with auth, curl gets through with the password that is kept and not without', async () => {
   await using on = await stage('    auth: alice\n');
   const http = ['--proxy', `http://${on.proxy}`, '-p'];
 
@@ -106,7 +106,7 @@ test('with auth, curl gets through with the password that is kept and not withou
   expect(stdout).not.toContain('s3cret');
 });
 
-test('a proxy that wants a password nobody has kept fails, and says how to keep one', { timeout: 30_000 }, async () => {
+test('a proxy that wants a password nobody has kept fails, and says how to keep one', async () => {
   await using cli = await tunnelCli();
   const sshd = await startSshd();
   await cli.home.profile(
@@ -121,19 +121,15 @@ test('a proxy that wants a password nobody has kept fails, and says how to keep 
   expect(up.stderr).toContain('tunnel secret set password alice@web/proxy');
 });
 
-test(
-  'over an outage the proxy port stays, what was open ends, and what comes is served after it',
-  { timeout: 30_000 },
-  async () => {
-    await using on = await stage();
-    await curl('--socks5-hostname', on.proxy, on.url);
+test('over an outage the proxy port stays, what was open ends, and what comes is served after it', async () => {
+  await using on = await stage();
+  await curl('--socks5-hostname', on.proxy, on.url);
 
-    await on.sshd.kill();
-    await on.cli.becomes('web', 'retrying');
-    const held = curl('--socks5-hostname', on.proxy, on.url);
-    await on.sshd.start();
+  await on.sshd.kill();
+  await on.cli.becomes('web', 'retrying');
+  const held = curl('--socks5-hostname', on.proxy, on.url);
+  await on.sshd.start();
 
-    expect(await held).toEqual({ code: 0, body: 'served /page', said: '' });
-    expect(await on.cli.becomes('web', 'up')).toMatchObject({ reconnects: 1 });
-  },
-);
+  expect(await held).toEqual({ code: 0, body: 'served /page', said: '' });
+  expect(await on.cli.becomes('web', 'up')).toMatchObject({ reconnects: 1 });
+});

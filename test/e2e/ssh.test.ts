@@ -6,14 +6,11 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { client, echo, TcpTarget, transcript } from '../support/tcp-target.ts';
 import { TUNNEL, tunnelCli, type Ran, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const run = promisify(execFile);
 
@@ -128,33 +125,29 @@ test('what a ProxyCommand says and the banner of the server reach stderr, cleane
   expect(failed.ours.stderr).toContain('no-such-command: not found');
 });
 
-test(
-  'a key logs in in each form that ssh-keygen writes, and one of PuTTY is told with the command that converts it',
-  { timeout: 30_000 },
-  async () => {
-    await using sshd = await startSshd();
-    await using cli = await tunnelCli();
-    // Every type in every form: test/integration/ssh-key-forms.test.ts.
-    const forms = ['ed25519', 'ecdsa -m PEM', 'rsa -b 2048 -m PKCS8'];
-    const keys = forms.map((_, index) => join(cli.home.dir, `key${index}`));
-    for (const [index, form] of forms.entries()) {
-      const file = keys[index] ?? '';
-      await run('ssh-keygen', ['-q', '-N', '', '-f', file, '-t', ...form.split(' ')]);
-      await appendFile(sshd.authorizedKeysFile, await readFile(`${file}.pub`));
-      await rm(`${file}.pub`); // the private half has to do
-    }
-    const putty = join(cli.home.dir, 'key.ppk');
-    await writeFile(putty, 'PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n', { mode: 0o600 });
+test('a key logs in in each form that ssh-keygen writes, and one of PuTTY is told with the command that converts it', async () => {
+  await using sshd = await startSshd();
+  await using cli = await tunnelCli();
+  // Every type in every form: test/integration/ssh-key-forms.test.ts.
+  const forms = ['ed25519', 'ecdsa -m PEM', 'rsa -b 2048 -m PKCS8'];
+  const keys = forms.map((_, index) => join(cli.home.dir, `key${index}`));
+  for (const [index, form] of forms.entries()) {
+    const file = keys[index] ?? '';
+    await run('ssh-keygen', ['-q', '-N', '', '-f', file, '-t', ...form.split(' ')]);
+    await appendFile(sshd.authorizedKeysFile, await readFile(`${file}.pub`));
+    await rm(`${file}.pub`); // the private half has to do
+  }
+  const putty = join(cli.home.dir, 'key.ppk');
+  await writeFile(putty, 'PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n', { mode: 0o600 });
 
-    const login = (key: string): Promise<Ran> => cli.run('ssh', ...options(sshd), '-i', key, server(sshd), 'true');
-    const admitted = await Promise.all(keys.map(login));
-    const refused = await login(putty);
+  const login = (key: string): Promise<Ran> => cli.run('ssh', ...options(sshd), '-i', key, server(sshd), 'true');
+  const admitted = await Promise.all(keys.map(login));
+  const refused = await login(putty);
 
-    expect(admitted).toEqual(keys.map(() => ({ code: 0, stdout: '', stderr: '' })));
-    expect(refused.code).toBe(255);
-    expect(refused.stderr).toContain(`puttygen ${putty} -O private-openssh`);
-  },
-);
+  expect(admitted).toEqual(keys.map(() => ({ code: 0, stdout: '', stderr: '' })));
+  expect(refused.code).toBe(255);
+  expect(refused.stderr).toContain(`puttygen ${putty} -O private-openssh`);
+});
 
 test('a ProxyCommand is a line of shell with the names of the host in it, and no name becomes a line', async () => {
   await using sshd = await startSshd();

@@ -4,16 +4,13 @@ import * as nodeModule from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readLock } from '../../src/daemon/lock-file.ts';
 import { livenessOf } from '../../src/daemon/process-identity.ts';
 import { eventually } from '../support/eventually.ts';
 import { startSshd } from '../support/sshd.ts';
 import { viaSshd } from '../support/temp-home.ts';
 import { tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 const LOG = fileURLToPath(new URL('../support/module-log.mjs', import.meta.url));

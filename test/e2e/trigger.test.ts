@@ -86,7 +86,7 @@ test('a trigger opens its port on the server for who uses it, and closes it when
   const log = await cli.logged('t', `Closed the return ports for ${FIRST}`);
   expect(log).toContain(`Opened 127.0.0.1:${returnPort} -> ${FIRST}:${phones[0].port} for ${FIRST}`);
   expect(log).toContain(`Closed the return ports for ${FIRST} after 4s without traffic`);
-}, 30_000);
+});
 
 test('a second client is refused while the first has the trigger, and has it after that', async () => {
   await up('idle: 4s');
@@ -101,7 +101,7 @@ test('a second client is refused while the first has the trigger, and has it aft
   await use(SECOND);
 
   expect(await whoAnswers()).toBe('second');
-}, 30_000);
+});
 
 test('takeover: the port leads to the one who came last', async () => {
   await up('idle: 5m, clients: takeover');
@@ -113,7 +113,7 @@ test('takeover: the port leads to the one who came last', async () => {
 
   expect((await cut).end).toBe('ECONNRESET');
   expect(await whoAnswers()).toBe('second');
-}, 30_000);
+});
 
 test('queue: the second client waits until the ports of the first are closed', async () => {
   await up('idle: 4s, clients: queue');
@@ -124,7 +124,7 @@ test('queue: the second client waits until the ports of the first are closed', a
   await waiting;
 
   expect(await whoAnswers()).toBe('second');
-}, 30_000);
+});
 
 test('`down` closes the port at once, whatever is left of its time', async () => {
   await up('idle: 5m');
@@ -134,7 +134,7 @@ test('`down` closes the port at once, whatever is left of its time', async () =>
   await cli.ok('down', 't', '--drain', '1s');
 
   await eventually(async () => (await whoAnswers()) === undefined, { what: 'the port on the server to be closed' });
-}, 30_000);
+});
 
 test('after a loss of the link the port is open again for the same client', async () => {
   await up('idle: 5m');
@@ -144,7 +144,7 @@ test('after a loss of the link the port is open again for the same client', asyn
 
   await eventually(async () => (await whoAnswers()) === 'first', { withinMs: 8_000 });
   await cli.becomes('t', 'up');
-}, 30_000);
+});
 
 test('a server that forbids the port is told of in status, and no client is served half', async () => {
   await up('idle: 5m', ['PermitListen none']);
@@ -155,7 +155,7 @@ test('a server that forbids the port is told of in status, and no client is serv
   const { forwards } = await cli.becomes('t', 'retrying');
   expect(forwards[0]).toMatchObject({ state: 'retrying', lastError: { code: 'FORWARD_REFUSED' } });
   expect(service.accepted).toBe(0);
-}, 30_000);
+});
 
 test('on demand: no login before the trigger is used, and none is left when its ports are closed', async () => {
   await up('idle: 4s, open: on-demand');
@@ -166,4 +166,4 @@ test('on demand: no login before the trigger is used, and none is left when its 
   expect(await whoAnswers()).toBe('first');
   await cli.becomes('t', 'idle', 15_000);
   await eventually(async () => (await sshd.pids()).length === 1, { what: 'the end of the SSH session' });
-}, 30_000);
+});

@@ -2,13 +2,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Terminal } from '../support/pty.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { TUNNEL, tunnelCli, type TunnelCli } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 async function fingerprintOf(sshd: TestSshd, type = 'ed25519'): Promise<string> {
   const { stdout } = await promisify(execFile)('ssh-keygen', ['-lf', join(sshd.dir, `host_${type}.pub`)]);
@@ -32,33 +29,29 @@ function knownHosts(cli: TunnelCli): Promise<string> {
 }
 
 describe('trust HOST', () => {
-  test(
-    'shows the fingerprint that ssh-keygen shows, asks, and records the key for ssh too',
-    { timeout: 30_000 },
-    async () => {
-      await using sshd = await startSshd();
-      await using cli = await tunnelCli();
-      const print = await fingerprintOf(sshd);
-      await using screen = new Terminal(process.execPath, [TUNNEL, 'trust', `127.0.0.1:${sshd.port}`], {
-        env: cli.home.env,
-        cwd: cli.home.dir,
-      });
+  test('shows the fingerprint that ssh-keygen shows, asks, and records the key for ssh too', async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const print = await fingerprintOf(sshd);
+    await using screen = new Terminal(process.execPath, [TUNNEL, 'trust', `127.0.0.1:${sshd.port}`], {
+      env: cli.home.env,
+      cwd: cli.home.dir,
+    });
 
-      await screen.expect(`ED25519 key of [127.0.0.1]:${sshd.port}: ${print}`);
-      screen.enter('y');
-      await screen.expect('Recorded');
+    await screen.expect(`ED25519 key of [127.0.0.1]:${sshd.port}: ${print}`);
+    screen.enter('y');
+    await screen.expect('Recorded');
 
-      expect(await screen.exit()).toBe(0);
-      const found = await promisify(execFile)('ssh-keygen', [
-        ...['-F', `[127.0.0.1]:${sshd.port}`],
-        ...['-f', join(cli.home.dir, '.ssh', 'known_hosts')],
-      ]);
-      expect(found.stdout).toContain('ssh-ed25519');
-      expect(sshd.logins).toBe(0);
-    },
-  );
+    expect(await screen.exit()).toBe(0);
+    const found = await promisify(execFile)('ssh-keygen', [
+      ...['-F', `[127.0.0.1]:${sshd.port}`],
+      ...['-f', join(cli.home.dir, '.ssh', 'known_hosts')],
+    ]);
+    expect(found.stdout).toContain('ssh-ed25519');
+    expect(sshd.logins).toBe(0);
+  });
 
-  test('without a terminal takes a key only by its fingerprint, or blindly by --yes', { timeout: 30_000 }, async () => {
+  test('without a terminal takes a key only by its fingerprint, or blindly by --yes', async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     const host = `127.0.0.1:${sshd.port}`;
@@ -91,7 +84,7 @@ describe('trust HOST', () => {
     expect((await knownHosts(cli)).trim().split('\n')).toHaveLength(1);
   });
 
-  test('a changed key is refused until the old one is untrusted', { timeout: 30_000 }, async () => {
+  test('a changed key is refused until the old one is untrusted', async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     const host = `127.0.0.1:${sshd.port}`;
@@ -110,7 +103,7 @@ describe('trust HOST', () => {
     expect(await knownHosts(cli)).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519`);
   });
 
-  test("uses a profile's own known_hosts file, as its failure's hint names the host", { timeout: 30_000 }, async () => {
+  test("uses a profile's own known_hosts file, as its failure's hint names the host", async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     const own = join(cli.home.dir, 'own_hosts');
@@ -135,52 +128,44 @@ describe('trust HOST', () => {
   });
 
   // Several profiles reach it, and only one of them did not know it: trust looked at the first of them, and was done.
-  test(
-    "finds the profile that does not know the host yet, also by the failure's hint",
-    { timeout: 30_000 },
-    async () => {
-      await using sshd = await startSshd();
-      await using cli = await tunnelCli();
-      const host = `${sshd.user}@127.0.0.1:${sshd.port}`;
-      const via = (knownHostsFile: string): string =>
-        `via:\n  host: 127.0.0.1\n  port: ${sshd.port}\n  user: ${sshd.user}\n  knownHosts: ${knownHostsFile}\nforwards: [auto -> localhost:1]\n`;
-      const unknown = join(cli.home.dir, 'not-yet');
-      await cli.home.profile('a', via(sshd.knownHostsFile));
-      await cli.home.profile('b', via(unknown));
+  test("finds the profile that does not know the host yet, also by the failure's hint", async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const host = `${sshd.user}@127.0.0.1:${sshd.port}`;
+    const via = (knownHostsFile: string): string =>
+      `via:\n  host: 127.0.0.1\n  port: ${sshd.port}\n  user: ${sshd.user}\n  knownHosts: ${knownHostsFile}\nforwards: [auto -> localhost:1]\n`;
+    const unknown = join(cli.home.dir, 'not-yet');
+    await cli.home.profile('a', via(sshd.knownHostsFile));
+    await cli.home.profile('b', via(unknown));
 
-      await cli.ok('trust', host, '--yes');
-      const recorded = await readFile(unknown, 'utf8');
-      const untrusted = await cli.run('untrust', 'b', '--yes');
+    await cli.ok('trust', host, '--yes');
+    const recorded = await readFile(unknown, 'utf8');
+    const untrusted = await cli.run('untrust', 'b', '--yes');
 
-      expect(recorded).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
-      expect(untrusted.stderr).toContain(`from ${unknown}`);
-    },
-  );
+    expect(recorded).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
+    expect(untrusted.stderr).toContain(`from ${unknown}`);
+  });
 
   // Both profiles lacked the key, and the host's name that the hint gave led to the file of the first.
-  test(
-    'what a failure says to run records the key where that very profile looks for it',
-    { timeout: 30_000 },
-    async () => {
-      await using sshd = await startSshd();
-      await using cli = await tunnelCli();
-      for (const name of ['a', 'b']) {
-        const server = `{ host: 127.0.0.1, port: ${sshd.port}, user: ${sshd.user}, knownHosts: ${join(cli.home.dir, name)} }`;
-        await cli.home.profile(name, `via: ${server}\nforwards: [auto -> localhost:1]\n`);
-      }
+  test('what a failure says to run records the key where that very profile looks for it', async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    for (const name of ['a', 'b']) {
+      const server = `{ host: 127.0.0.1, port: ${sshd.port}, user: ${sshd.user}, knownHosts: ${join(cli.home.dir, name)} }`;
+      await cli.home.profile(name, `via: ${server}\nforwards: [auto -> localhost:1]\n`);
+    }
 
-      const refused = await cli.run('check', 'b');
-      const [, remedy = ''] = /`tunnel (trust [^`]+)`/.exec(refused.stdout) ?? [];
-      await cli.ok(...remedy.split(' '), '--yes');
+    const refused = await cli.run('check', 'b');
+    const [, remedy = ''] = /`tunnel (trust [^`]+)`/.exec(refused.stdout) ?? [];
+    await cli.ok(...remedy.split(' '), '--yes');
 
-      expect(remedy).toBe('trust b');
-      expect(await readFile(join(cli.home.dir, 'b'), 'utf8')).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
-      await expect(readFile(join(cli.home.dir, 'a'))).rejects.toMatchObject({ code: 'ENOENT' });
-    },
-  );
+    expect(remedy).toBe('trust b');
+    expect(await readFile(join(cli.home.dir, 'b'), 'utf8')).toContain(`[127.0.0.1]:${sshd.port} ssh-ed25519 `);
+    await expect(readFile(join(cli.home.dir, 'a'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
 
   // It said "Recorded the host key" before anybody was asked, and of a key that it then refused to record.
-  test('says nothing of recording while it has not been told to', { timeout: 30_000 }, async () => {
+  test('says nothing of recording while it has not been told to', async () => {
     await using sshd = await startSshd();
     await using cli = await tunnelCli();
     const host = `127.0.0.1:${sshd.port}`;
@@ -193,7 +178,7 @@ describe('trust HOST', () => {
     expect(blind.stderr).toMatch(/Taken without a comparison .*tunnel untrust/);
   });
 
-  test('records a key of each type that the server proves to own', { timeout: 30_000 }, async () => {
+  test('records a key of each type that the server proves to own', async () => {
     await using sshd = await startSshd({ hostKeyTypes: TYPES });
     await using cli = await tunnelCli();
     const prints = await Promise.all(TYPES.map((type) => fingerprintOf(sshd, type)));
@@ -215,7 +200,7 @@ describe('trust HOST', () => {
     expect(sshd.connections).toBe(1 + 3 + 3); // the start of the server, a look at each type, and ssh
   });
 
-  test('records the one key alone whose fingerprint was told, of whatever type', { timeout: 30_000 }, async () => {
+  test('records the one key alone whose fingerprint was told, of whatever type', async () => {
     await using sshd = await startSshd({ hostKeyTypes: TYPES });
     await using cli = await tunnelCli();
     const host = `127.0.0.1:${sshd.port}`;
@@ -240,31 +225,27 @@ describe('trust HOST', () => {
     expect(typesIn(await knownHosts(cli))).toEqual(['ecdsa-sha2-nistp256']);
   });
 
-  test(
-    'records the keys of a host that only an authority vouched for, without a question',
-    { timeout: 30_000 },
-    async () => {
-      await using sshd = await startSshd();
-      await using cli = await tunnelCli();
-      const authority = join(cli.home.dir, 'authority');
-      await makeKey(authority, 'ed25519');
-      await certify(sshd, authority);
-      const [type = '', key = ''] = (await readFile(`${authority}.pub`, 'utf8')).split(' ');
-      const file = join(cli.home.dir, '.ssh', 'known_hosts');
-      await mkdir(join(cli.home.dir, '.ssh'));
-      const line = `@cert-authority [127.0.0.1]:${sshd.port} ${type} ${key}\n`;
-      await writeFile(file, line);
+  test('records the keys of a host that only an authority vouched for, without a question', async () => {
+    await using sshd = await startSshd();
+    await using cli = await tunnelCli();
+    const authority = join(cli.home.dir, 'authority');
+    await makeKey(authority, 'ed25519');
+    await certify(sshd, authority);
+    const [type = '', key = ''] = (await readFile(`${authority}.pub`, 'utf8')).split(' ');
+    const file = join(cli.home.dir, '.ssh', 'known_hosts');
+    await mkdir(join(cli.home.dir, '.ssh'));
+    const line = `@cert-authority [127.0.0.1]:${sshd.port} ${type} ${key}\n`;
+    await writeFile(file, line);
 
-      const ran = await cli.ok('trust', `127.0.0.1:${sshd.port}`);
-      const after = await knownHosts(cli);
-      const untrusted = await cli.ok('untrust', `127.0.0.1:${sshd.port}`);
+    const ran = await cli.ok('trust', `127.0.0.1:${sshd.port}`);
+    const after = await knownHosts(cli);
+    const untrusted = await cli.ok('untrust', `127.0.0.1:${sshd.port}`);
 
-      expect(ran.stderr).toContain(`(its certificate is of the authority in ${file}:1)`);
-      expect(after).toMatch(/^@cert-authority .*\n\[127\.0\.0\.1\]:\d+ ssh-ed25519 \S+\n$/);
-      expect(untrusted.stderr).toContain(`An authority in ${file}:1 may still vouch for it.`);
-      expect(await knownHosts(cli)).toBe(line);
-    },
-  );
+    expect(ran.stderr).toContain(`(its certificate is of the authority in ${file}:1)`);
+    expect(after).toMatch(/^@cert-authority .*\n\[127\.0\.0\.1\]:\d+ ssh-ed25519 \S+\n$/);
+    expect(untrusted.stderr).toContain(`An authority in ${file}:1 may still vouch for it.`);
+    expect(await knownHosts(cli)).toBe(line);
+  });
 
   test('several processes that trust and untrust at once, and ssh, lose nothing', { timeout: 60_000 }, async () => {
     await using sshd = await startSshd();
@@ -305,7 +286,7 @@ describe('trust HOST', () => {
 });
 
 describe('trust FILE', () => {
-  test('accepts a shared profile as it is now, and no other text of it', { timeout: 30_000 }, async () => {
+  test('accepts a shared profile as it is now, and no other text of it', async () => {
     await using cli = await tunnelCli();
     const project = join(cli.home.dir, 'project');
     const file = join(project, '.tunnel', 'db.yaml');

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseTotp, totpCode, totpStep } from '../../src/secrets/totp.ts';
 import { eventually } from '../support/eventually.ts';
 import { loginStage, type LoginStage } from '../support/login-stage.ts';
@@ -9,9 +9,6 @@ import { Terminal } from '../support/pty.ts';
 import { descendants, makeKey } from '../support/sshd.ts';
 import { TestAgent } from '../support/ssh-agent.ts';
 import { TUNNEL } from '../support/tunnel-cli.ts';
-
-// Each test starts several processes, on cores that may be busy with others.
-vi.setConfig({ testTimeout: 30_000 });
 
 /** A server that wants a key, and then right answers to these rounds of questions. */
 async function twoFactors(rounds: readonly { readonly prompt: string; readonly right: (answer: string) => boolean }[]) {

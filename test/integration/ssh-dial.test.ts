@@ -9,7 +9,7 @@ import { Secret } from '../../src/model/secret.ts';
 import { createDial } from '../../src/ssh/dial.ts';
 import { eventually } from '../support/eventually.ts';
 import { aDial, ALWAYS, aRequest, failureOf, listenTo, NOBODY, sshdHop } from '../support/ssh-dial.ts';
-import { freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
+import { fingerprintOf, freePort, makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 import { tempHome, type TempHome } from '../support/temp-home.ts';
 
 const run = promisify(execFile);
@@ -498,8 +498,7 @@ describe('the agent', () => {
     const hop = sshdHop(sshd, { ...identity(`${named}.pub`), agent: socket, identitiesOnly: true });
     const used = await fingerprintOf(named);
     (await aDial()(aRequest([hop]).request)).close();
-    const accepted = (line: string): boolean => line.startsWith('Accepted publickey') && line.includes(used);
-    await eventually(() => sshd.log.split('\n').some(accepted), { what: 'the login in the log' });
+    await eventually(() => sshd.accepted(used), { what: 'the login in the log' });
     for (const other of others) expect(sshd.log).not.toContain(await fingerprintOf(other));
   });
 
@@ -548,11 +547,6 @@ function alive(pid: number): boolean {
   } catch {
     return false; // ESRCH: it is gone
   }
-}
-
-async function fingerprintOf(file: string): Promise<string> {
-  const { stdout } = await run('ssh-keygen', ['-l', '-f', file]);
-  return stdout.split(' ')[1] ?? '';
 }
 
 function exitCode(error: unknown): number {

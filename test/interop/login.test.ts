@@ -13,7 +13,6 @@ import { TUNNEL } from '../support/tunnel-cli.ts';
 import { tunnelStage, type TunnelStage } from '../support/tunnel-stage.ts';
 
 const run = promisify(execFile);
-const TIME = { timeout: 30_000 };
 const KEY_TYPES = ['ed25519', 'ecdsa', 'rsa'] as const;
 
 /** A key that the server lets in, under the name of its type. */
@@ -37,7 +36,7 @@ function accepted(on: TunnelStage): string[] {
 }
 
 describe.each(opensshAges())('a login to $name', ({ start }) => {
-  test.each(KEY_TYPES)('by an %s key', TIME, async (type) => {
+  test.each(KEY_TYPES)('by an %s key', async (type) => {
     await using on = await tunnelStage(start);
     const file = await allowedKey(on, type);
     await on.profile('t', [`identity: [${file}]`, 'agent: false', on.trust]);
@@ -47,7 +46,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
     expect(accepted(on)).toEqual([`publickey ${type.toUpperCase()}`]);
   });
 
-  test.each(KEY_TYPES)('by an encrypted %s key, whose passphrase a file holds', TIME, async (type) => {
+  test.each(KEY_TYPES)('by an encrypted %s key, whose passphrase a file holds', async (type) => {
     await using on = await tunnelStage(start);
     const file = await allowedKey(on, type, 'geheim');
     const secret = join(on.cli.home.dir, 'passphrase');
@@ -60,7 +59,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
     expect(accepted(on)).toEqual([`publickey ${type.toUpperCase()}`]);
   });
 
-  test.each(KEY_TYPES)('by a certificate over an %s key, from its file and from the agent', TIME, async (type) => {
+  test.each(KEY_TYPES)('by a certificate over an %s key, from its file and from the agent', async (type) => {
     await using on = await tunnelStage(start);
     const file = join(on.cli.home.dir, 'certified');
     const ca = join(on.cli.home.dir, 'ca');
@@ -83,7 +82,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
     expect(accepted(on)).toEqual([`publickey ${type.toUpperCase()}-CERT`, `publickey ${type.toUpperCase()}-CERT`]);
   });
 
-  test('by each type of key out of a real agent, which SSH_AUTH_SOCK names', TIME, async () => {
+  test('by each type of key out of a real agent, which SSH_AUTH_SOCK names', async () => {
     await using on = await tunnelStage(start);
     for (const type of KEY_TYPES) {
       await using agent = await TestAgent.start(join(on.cli.home.dir, 'agent.sock'));
@@ -96,29 +95,25 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
     expect(accepted(on)).toEqual(KEY_TYPES.map((type) => `publickey ${type.toUpperCase()}`));
   });
 
-  test(
-    'that is refused is one connection and exit 4: a wrong key, an unknown user, a user not let in',
-    TIME,
-    async () => {
-      await using on = await tunnelStage({ ...start, config: [`DenyUsers nobody`] });
-      const wrong = join(on.cli.home.dir, 'wrong');
-      await makeKey(wrong, 'ed25519');
-      const keys = (file: string) => [`identity: [${file}]`, 'agent: false', on.trust];
-      await on.profile('wrong-key', keys(wrong));
-      const text = await on.profile('unknown-user', keys(on.sshd.identityFile));
-      await run('sed', ['-i', 's/user: .*/user: no-such-user/', text]);
-      await run('sed', ['-i', 's/user: .*/user: nobody/', await on.profile('denied', keys(on.sshd.identityFile))]);
-      const before = on.sshd.connections;
+  test('that is refused is one connection and exit 4: a wrong key, an unknown user, a user not let in', async () => {
+    await using on = await tunnelStage({ ...start, config: [`DenyUsers nobody`] });
+    const wrong = join(on.cli.home.dir, 'wrong');
+    await makeKey(wrong, 'ed25519');
+    const keys = (file: string) => [`identity: [${file}]`, 'agent: false', on.trust];
+    await on.profile('wrong-key', keys(wrong));
+    const text = await on.profile('unknown-user', keys(on.sshd.identityFile));
+    await run('sed', ['-i', 's/user: .*/user: no-such-user/', text]);
+    await run('sed', ['-i', 's/user: .*/user: nobody/', await on.profile('denied', keys(on.sshd.identityFile))]);
+    const before = on.sshd.connections;
 
-      const codes = [];
-      for (const name of ['wrong-key', 'unknown-user', 'denied']) codes.push((await on.cli.run('up', name)).code);
+    const codes = [];
+    for (const name of ['wrong-key', 'unknown-user', 'denied']) codes.push((await on.cli.run('up', name)).code);
 
-      expect(codes).toEqual([4, 4, 4]);
-      expect(on.sshd.connections - before).toBe(3);
-    },
-  );
+    expect(codes).toEqual([4, 4, 4]);
+    expect(on.sshd.connections - before).toBe(3);
+  });
 
-  test('with more wrong keys than the server takes tries stops short of being thrown out', TIME, async () => {
+  test('with more wrong keys than the server takes tries stops short of being thrown out', async () => {
     await using on = await tunnelStage({ ...start, config: ['MaxAuthTries 3'] });
     const files = [];
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) {
@@ -136,7 +131,7 @@ describe.each(opensshAges())('a login to $name', ({ start }) => {
 });
 
 describe('a login to OpenSSH 10.0', () => {
-  test('by a key of the agent and then a password, which a person types', TIME, async () => {
+  test('by a key of the agent and then a password, which a person types', async () => {
     await using on = await tunnelStage({
       root: TRIXIE,
       config: [
@@ -164,7 +159,7 @@ describe('a login to OpenSSH 10.0', () => {
     expect(on.sshd.log).toContain('Accepted keyboard-interactive/pam for root');
   });
 
-  test('with a wrong key earns no ban: the right key of another profile logs in at once', TIME, async () => {
+  test('with a wrong key earns no ban: the right key of another profile logs in at once', async () => {
     await using on = await tunnelStage({ root: TRIXIE, config: ['PerSourcePenalties yes'] });
     const wrong = join(on.cli.home.dir, 'wrong');
     await makeKey(wrong, 'ed25519');
@@ -180,7 +175,7 @@ describe('a login to OpenSSH 10.0', () => {
     expect(on.sshd.log).not.toMatch(/drop connection/);
   });
 
-  test('that the server bans says that it does, and comes up by itself when the ban is over', TIME, async () => {
+  test('that the server bans says that it does, and comes up by itself when the ban is over', async () => {
     await using on = await tunnelStage({ root: TRIXIE, config: ['PerSourcePenalties authfail:3s min:1s'] });
     const wrong = join(on.cli.home.dir, 'wrong');
     await makeKey(wrong, 'ed25519');

@@ -56,27 +56,23 @@ describe.each([
   ['UPnP', { enable_natpmp: 'no' }],
   ['UPnP', { enable_natpmp: 'no', force_igd_desc_v1: 'yes' }],
 ])('by %s %j', (way, settings) => {
-  test(
-    'a stranger reaches the relay through the port of the router, from `up` to `down`',
-    { timeout: 30_000 },
-    async () => {
-      await router.start(settings);
+  test('a stranger reaches the relay through the port of the router, from `up` to `down`', async () => {
+    await router.start(settings);
 
-      const ran = await up();
+    const ran = await up();
 
-      expect(ran.code).toBe(0);
-      expect(ran.stdout).toContain(`mapped: ${OUTSIDE}:80 (TCP)`);
-      expect(await mapping()).toMatchObject({ state: 'mapped', external: `${OUTSIDE}:80`, way, router: ROUTER });
-      expect(await router.fetch(80)).toBe('page');
+    expect(ran.code).toBe(0);
+    expect(ran.stdout).toContain(`mapped: ${OUTSIDE}:80 (TCP)`);
+    expect(await mapping()).toMatchObject({ state: 'mapped', external: `${OUTSIDE}:80`, way, router: ROUTER });
+    expect(await router.fetch(80)).toBe('page');
 
-      expect((await tunnel('down', 'web')).code).toBe(0);
-      expect(await router.mapped()).toBe(0);
-      await expect(router.fetch(80)).rejects.toThrow(/curl/);
-    },
-  );
+    expect((await tunnel('down', 'web')).code).toBe(0);
+    expect(await router.mapped()).toBe(0);
+    await expect(router.fetch(80)).rejects.toThrow(/curl/);
+  });
 });
 
-test('a lease is renewed before it ends', { timeout: 30_000 }, async () => {
+test('a lease is renewed before it ends', async () => {
   await router.start({ max_lifetime: '4' });
   await up();
   const first = (await mapping())?.expiresAt ?? '';
@@ -90,25 +86,21 @@ test('a lease is renewed before it ends', { timeout: 30_000 }, async () => {
   expect((await tunnel('logs', 'web')).stdout.match(/leads 12\.34\.56\.78:80/g)).toHaveLength(1);
 });
 
-test(
-  'a router that restarted leads the port here again, as soon as the network is back',
-  { timeout: 30_000 },
-  async () => {
-    await router.start({ enable_natpmp: 'no' });
-    await up();
-    await router.stop();
-    expect(await router.mapped()).toBe(0);
+test('a router that restarted leads the port here again, as soon as the network is back', async () => {
+  await router.start({ enable_natpmp: 'no' });
+  await up();
+  await router.stop();
+  expect(await router.mapped()).toBe(0);
 
-    await router.start({ enable_natpmp: 'no' });
-    await router.home.run('ip', 'address', 'add', '192.168.7.99/24', 'dev', 'net'); // what the machine sees of it: a change
+  await router.start({ enable_natpmp: 'no' });
+  await router.home.run('ip', 'address', 'add', '192.168.7.99/24', 'dev', 'net'); // what the machine sees of it: a change
 
-    await eventually(async () => (await router.mapped()) === 1, { withinMs: 10_000, what: 'the mapping' });
-    expect(await router.fetch(80)).toBe('page');
-    expect((await tunnel('logs', 'web')).stdout).toContain('has forgotten the mapping: asking for it again');
-  },
-);
+  await eventually(async () => (await router.mapped()) === 1, { withinMs: 10_000, what: 'the mapping' });
+  expect(await router.fetch(80)).toBe('page');
+  expect((await tunnel('logs', 'web')).stdout).toContain('has forgotten the mapping: asking for it again');
+});
 
-test('a port that somebody else has is another port, and said so', { timeout: 30_000 }, async () => {
+test('a port that somebody else has is another port, and said so', async () => {
   await router.start({}, ['deny 80 0.0.0.0/0 0-65535', 'allow 0-65535 192.168.7.0/24 0-65535']);
 
   const ran = await up();
@@ -118,7 +110,7 @@ test('a port that somebody else has is another port, and said so', { timeout: 30
   expect((await tunnel('logs', 'web')).stdout).toContain('The router granted port 81 in place of 80');
 });
 
-test('a router that allows nothing leaves the forward up, and nobody overlooks it', { timeout: 30_000 }, async () => {
+test('a router that allows nothing leaves the forward up, and nobody overlooks it', async () => {
   await router.start({ enable_natpmp: 'no', force_igd_desc_v1: 'yes' }, ['deny 0-65535 0.0.0.0/0 0-65535']);
 
   const ran = await up();
@@ -133,7 +125,7 @@ test('a router that allows nothing leaves the forward up, and nobody overlooks i
   expect(await router.home.run('curl', '-sS', 'http://127.0.0.1:8080/')).toBe('page');
 });
 
-test('a router that speaks none of it is told so, with what to do', { timeout: 30_000 }, async () => {
+test('a router that speaks none of it is told so, with what to do', async () => {
   const ran = await up();
 
   expect(ran.code).toBe(0);
@@ -143,7 +135,7 @@ test('a router that speaks none of it is told so, with what to do', { timeout: 3
   });
 });
 
-test('after kill -9 the next start takes the mapping over', { timeout: 30_000 }, async () => {
+test('after kill -9 the next start takes the mapping over', async () => {
   await router.start();
   await up();
   process.kill(await cli.supervisorPid(), 'SIGKILL');
@@ -157,7 +149,7 @@ test('after kill -9 the next start takes the mapping over', { timeout: 30_000 },
   expect(await router.mapped()).toBe(0);
 });
 
-test('a router with a private address of its own is told plainly, with the remedy', { timeout: 30_000 }, async () => {
+test('a router with a private address of its own is told plainly, with the remedy', async () => {
   await router[Symbol.asyncDispose]();
   router = await HomeRouter.create('192.168.178.20');
   await servePage();
@@ -198,7 +190,7 @@ describe('`tunnel check` of a profile with `map`', () => {
   const PUBLIC = { step: 'external', subject: OUTSIDE, found: 'nothing says that it is not public' };
   const WISH = { step: 'map', subject: 'web: port 80 (TCP)' };
 
-  test('shows the router and that its port is free, and leaves nothing there', { timeout: 30_000 }, async () => {
+  test('shows the router and that its port is free, and leaves nothing there', async () => {
     await router.start();
     await profile();
 
@@ -210,7 +202,7 @@ describe('`tunnel check` of a profile with `map`', () => {
     expect(await router.mapped()).toBe(0);
   });
 
-  test('knows its own mapping from that of somebody else', { timeout: 30_000 }, async () => {
+  test('knows its own mapping from that of somebody else', async () => {
     await router.start();
     await up();
 
@@ -224,7 +216,7 @@ describe('`tunnel check` of a profile with `map`', () => {
     expect(await router.mapped()).toBe(1);
   });
 
-  test('says that a router stands behind another one, and that there is none', { timeout: 30_000 }, async () => {
+  test('says that a router stands behind another one, and that there is none', async () => {
     await profile();
     expect(await checked()).toEqual({ code: 7, steps: [{ ...SPOKEN, found: 'ROUTER_NOT_FOUND' }] });
 
@@ -256,7 +248,7 @@ describe('`tunnel map`', () => {
     ['pcp', 'PCP'],
     ['nat-pmp', 'NAT-PMP'],
     ['upnp', 'UPnP'],
-  ])('by %s leads a port here until Ctrl-C, renews it, and gives it back', { timeout: 30_000 }, async (by, way) => {
+  ])('by %s leads a port here until Ctrl-C, renews it, and gives it back', async (by, way) => {
     await router.start();
     const relay = `require('node:http').createServer((_, answer) => answer.end('page')).listen(8080)`;
     router.home.start(process.execPath, '-e', relay);
@@ -278,7 +270,7 @@ describe('`tunnel map`', () => {
     expect(await router.mapped()).toBe(0);
   });
 
-  test('without a port shows the router and who has which of its ports', { timeout: 30_000 }, async () => {
+  test('without a port shows the router and who has which of its ports', async () => {
     await router.start();
     const kept = mapping('5000:5001/udp');
     await eventually(() => kept.said().includes('mapped by PCP'), { withinMs: 10_000, what: 'the mapping' });
@@ -299,7 +291,7 @@ describe('`tunnel map`', () => {
     expect(await kept.ended).toBe(0);
   });
 
-  test('a router that speaks none of it is exit 7, and one that refuses is 8', { timeout: 30_000 }, async () => {
+  test('a router that speaks none of it is exit 7, and one that refuses is 8', async () => {
     expect((await tunnel('map')).code).toBe(7);
     expect((await tunnel('map', '80:8080', '--by', 'upnp')).code).toBe(7);
 

@@ -20,7 +20,7 @@ async function run(cli: TunnelCli, line: string): Promise<string> {
   return text(child.stdout);
 }
 
-test('a secret is stored from stdin, listed, and removed', { timeout: 30_000 }, async () => {
+test('a secret is stored from stdin, listed, and removed', async () => {
   await using cli = await tunnelCli();
   await cli.home.profile('mail', 'via: bob@127.0.0.1:2222\nsshConfig: none\nforwards: [ 1113:a:113 ]\n');
 
@@ -52,7 +52,7 @@ test('a secret is stored from stdin, listed, and removed', { timeout: 30_000 }, 
   expect(json).toContain('ended with 1');
 });
 
-test('a secret typed at the prompt is stored and never shown', { timeout: 30_000 }, async () => {
+test('a secret typed at the prompt is stored and never shown', async () => {
   await using cli = await tunnelCli();
   const { args, env } = session(cli, '$TUNNEL secret set alice@pop.example.org && $TUNNEL secret list');
   await using screen = new Terminal('dbus-run-session', args, { env, cwd: cli.home.dir });

@@ -138,6 +138,11 @@ export class TestSshd {
     return this.#log.match(/^Accepted \S+ for /gm)?.length ?? 0;
   }
 
+  /** Whether the server has written that it let somebody in with that key: it does in its own time. */
+  accepted(fingerprint: string): boolean {
+    return this.#lines.some(({ text }) => text.startsWith('Accepted publickey') && text.includes(fingerprint));
+  }
+
   /** When the server logged lines that match, by `performance.now()`. */
   timesOf(line: RegExp): readonly number[] {
     return this.#lines.filter(({ text }) => line.test(text)).map(({ atMs }) => atMs);
@@ -237,6 +242,12 @@ export class TestSshd {
 export async function makeKey(file: string, type: 'ed25519' | 'ecdsa' | 'rsa', passphrase = ''): Promise<void> {
   const bits = type === 'rsa' ? ['-b', '2048'] : [];
   await run('ssh-keygen', ['-q', '-t', type, ...bits, '-N', passphrase, '-C', 'test', '-f', file]);
+}
+
+/** SHA256:… of a key's file, as `ssh-keygen -l` says it. */
+export async function fingerprintOf(file: string): Promise<string> {
+  const { stdout } = await run('ssh-keygen', ['-l', '-f', file]);
+  return stdout.split(' ')[1] ?? '';
 }
 
 const [FIRST_PORT, PORTS] = [20_000, 12_768];
